@@ -1,0 +1,277 @@
+"""The ASGI edge (ASGI 3.0): pumps the stack in the task of the request, and starts none of its own.
+
+The app's messages come to `send`; a message that the stack need not know of goes straight on. The head is held back only
+while a layer waits for a body that announces its length (ASGI lets a server wait for the first piece, too).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Literal
+
+from .flow import Body, Collector, Layer, Next, Peek, apump
+from .http import PHRASES, Lines, Request, Response, framed
+from .stack import KINDS, Drive, Stack, checked
+from .storage import Storage, storage_from
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+ACTING = "redis_middleware.layers"
+"""Scope key: the layers that act on this request already."""
+
+
+class ASGIMiddleware:
+    """Wraps an ASGI app in layers, outermost first: `app.add_middleware(ASGIMiddleware, layers=[Health()])`.
+
+    `storage` is a Storage, a URL (see `storage_from_url`), or None for the URL in `REDIS_URL` and else memory; it is
+    closed for this event loop when the server shuts down. A layer that acts on a request already, because it was
+    installed twice, acts once. HTTP requests and WebSocket handshakes pass the layers that act on them.
+
+    Raises `ConfigurationError` for what is no layer or no storage.
+    """
+
+    def __init__(self, app: App, *, layers: Iterable[Layer], storage: Storage | str | None = None) -> None:
+        self.app = app
+        self.storage = storage_from(storage)
+        layers = checked(layers)
+        self._stacks = {kind: Stack(layers, kind) for kind in KINDS}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        stack = self._stacks.get(kind)
+        if stack is None:
+            await self.app(scope, receive, self._closing(send) if kind == "lifespan" else send)
+            return
+        acting: tuple[Layer, ...] = scope.get(ACTING, ())
+        if acting:
+            stack = stack.without(acting)
+        if not stack.layers:
+            await self.app(scope, receive, send)
+            return
+        scope = {**scope, ACTING: acting + stack.layers}
+        request = request_from(scope)
+        exchange = _WebSocket if kind == "websocket" else _Exchange
+        await exchange(self.app, request, receive, send, stack(request), self.storage).run()
+
+    def _closing(self, send: Send) -> Send:
+        async def send_and_close(message: Message) -> None:
+            if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+                await self.storage.aclose()
+            await send(message)
+
+        return send_and_close
+
+
+def request_from(scope: dict[str, Any]) -> Request:
+    """The request's view of a scope."""
+    path: str = scope["path"]
+    root_path: str = scope.get("root_path", "")
+    if root_path and path.startswith(root_path) and path[len(root_path) : len(root_path) + 1] in ("", "/"):
+        path = path[len(root_path) :]
+    client = scope.get("client")
+    kind: Literal["http", "websocket"] = scope["type"]
+    return Request(
+        scope.get("method", "GET"),
+        path,
+        kind=kind,
+        query=scope.get("query_string", b"").decode("latin-1"),
+        scheme=scope.get("scheme", "http"),
+        root_path=root_path,
+        headers=lambda: [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]],
+        peer=client[0] if client else None,
+        native=scope,
+    )
+
+
+def _decoded(headers: Iterable[Iterable[bytes]]) -> Lines:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+
+
+def _encoded(lines: Lines) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in lines]
+
+
+class _Exchange:
+    """One HTTP request: calls the app, and stands between it and the server."""
+
+    start = "http.response.start"
+    pieces = "http.response.body"
+
+    def __init__(self, app: App, request: Request, receive: Receive, send: Send, drive: Drive, storage: Storage) -> None:
+        self._app = app
+        self._request = request
+        self._receive = receive
+        self._forward = send
+        self._drive = drive
+        self._storage = storage
+        self._wanted: Any = None  # the effect that the stack waits in; None when it is through
+        self._held: Message | None = None  # the app's head, until it may go
+        self._collector: Collector | None = None  # set while a layer waits for the body
+        self._replaced = False
+
+    async def run(self) -> None:
+        try:
+            await self._pump()
+            if type(self._wanted) is Next:
+                await self._run_app()
+            else:
+                await self._answer(self._wanted)
+        finally:  # by an error or a cancellation too: then nothing more is executed
+            self._drive.close()
+
+    async def _pump(self, value: Any = None, error: Exception | None = None) -> Any:
+        self._wanted = None  # if it raises, the stack is through, and the app's own error page may pass
+        self._wanted = await apump(self._drive, self._storage, value, error)
+        return self._wanted
+
+    async def _run_app(self) -> None:
+        try:
+            await self._app(self._request.native, self._receive, self._send)
+            await self._app_returned()
+        except Exception as exc:
+            if type(self._wanted) in (Next, Peek):
+                await self._pump(error=exc)  # raises it again unless a layer answers
+                await self._answer(self._wanted)
+                return
+            if type(self._wanted) is Body:
+                await self._pump(error=exc)
+            raise
+
+    async def _app_returned(self) -> None:
+        """The app has nothing more to say; what it left open is cut short."""
+        if type(self._wanted) is Next:
+            await self._without_response(RuntimeError("the app returned without sending a response"))
+        if type(self._wanted) is Peek:
+            await self._go(await self._pump(None))
+        if type(self._wanted) is Body:
+            await self._pump(None)
+
+    async def _without_response(self, missing: RuntimeError) -> None:
+        """Let a layer answer, or leave it to the server, which knows whether the client is still there."""
+        try:
+            await self._answer(await self._pump(error=missing))
+        except RuntimeError as exc:
+            if exc is not missing:
+                raise
+
+    async def _send(self, message: Message) -> None:
+        """What the app gets as send."""
+        kind = message["type"]
+        if self._replaced and kind.startswith("http.response."):
+            return
+        if kind == self.start and type(self._wanted) is Next:
+            await self._head(message)
+            return
+        if kind == self.pieces and self._wanted is not None:
+            await self._piece(message.get("body", b""), not message.get("more_body", False))
+        elif kind in ("http.response.pathsend", "http.response.zerocopysend") and self._wanted is not None:
+            await self._unread(not message.get("more_body", False))
+        if not self._replaced:
+            await self._forward(message)
+
+    async def _head(self, message: Message) -> None:
+        """Let the app's head pass the stack."""
+        self._held = message
+        response = Response.begun(message["status"], _decoded(message.get("headers", ())))
+        self._head_seen = response
+        await self._pump(response)
+        if type(self._wanted) is not Peek:
+            await self._go(self._wanted)
+
+    async def _piece(self, piece: bytes, last: bool) -> None:
+        """A piece of the body is about to pass."""
+        if type(self._wanted) is Peek:
+            collector = self._collect(len(piece))
+            complete = collector.feed(piece) or last
+            await self._go(await self._pump(collector.whole() if complete else None))
+        if self._collector is not None and (self._collector.feed(piece) or last):
+            collector, self._collector = self._collector, None
+            await self._pump(collector.whole())
+            self._wanted = None
+
+    async def _unread(self, last: bool) -> None:
+        """The server sends a piece of the body by itself: nobody here can read it."""
+        if type(self._wanted) is Peek:
+            await self._go(await self._pump(None))
+        if self._collector is not None:
+            self._collector.limit = -1
+            if last:
+                self._collector = None
+                await self._pump(None)
+                self._wanted = None
+
+    def _collect(self, limit: int) -> Collector:
+        bodiless = self._request.method == "HEAD" or self._head_seen.status in (204, 304)
+        return Collector(limit, self._head_seen.headers, empty=bodiless)
+
+    async def _go(self, response: Response) -> None:
+        """Send the head that the stack has settled: the app's, or another one with its own body."""
+        if response.body is not None:
+            await self._answer(response)
+            return
+        assert self._held is not None
+        await self._forward({**self._held, "status": response.status, "headers": _encoded(response.headers.lines)})
+        await self._pump()
+        if type(self._wanted) is Body:
+            self._collector = self._collect(self._wanted.limit)
+        else:
+            self._wanted = None
+
+    async def _answer(self, response: Response) -> None:
+        """Send a layer's own answer."""
+        self._replaced = True
+        lines, body = framed(response, self._request.method)
+        await self._forward({"type": self.start, "status": response.status, "headers": _encoded(lines)})
+        await self._forward({"type": self.pieces, "body": body})
+        await self._pump()
+        self._wanted = None
+
+
+class _WebSocket(_Exchange):
+    """One WebSocket: the handshake is the request, and `101`, or the refusal, its response; the end of the connection
+    is the end of a body that nobody can read.
+    """
+
+    start = "websocket.http.response.start"
+    pieces = "websocket.http.response.body"
+
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        if self._replaced:
+            return
+        if type(self._wanted) is Next and kind in ("websocket.accept", "websocket.close"):
+            self._accepted = kind == "websocket.accept"
+            await self._handshake(message)
+            return
+        await super()._send(message)
+
+    async def _handshake(self, message: Message) -> None:
+        """The app accepts, or closes before it has: to the client that is 403 (ASGI, "Close - send event")."""
+        response = Response.begun(101 if self._accepted else 403, _decoded(message.get("headers", ())))
+        self._held, self._head_seen = message, response
+        await self._go(await self._pump(response))
+
+    async def _go(self, response: Response) -> None:
+        if response.body is None and self._held is not None and self._held["type"] != self.start:
+            headers = {"headers": _encoded(response.headers.lines)} if self._held["type"] == "websocket.accept" else {}
+            await self._forward({**self._held, **headers})
+            await self._pump()
+            self._wanted = self._wanted if type(self._wanted) is Body else None
+            return
+        await super()._go(response)
+
+    async def _answer(self, response: Response) -> None:
+        """Refuse the handshake: with the whole answer if the server can send one, else by closing (1008, RFC 6455 §7.4.1)."""
+        if self._held is None:
+            await self._receive()  # websocket.connect, which an app has to take before it answers
+        if "websocket.http.response" in (self._request.native.get("extensions") or {}):
+            await super()._answer(response)
+            return
+        self._replaced = True
+        await self._forward({"type": "websocket.close", "code": 1008, "reason": PHRASES.get(response.status, "")})
+        await self._pump()
+        self._wanted = None

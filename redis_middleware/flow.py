@@ -1,0 +1,316 @@
+"""Flows: how a layer, and an action from outside a request, is written without doing I/O.
+
+A flow is a generator. It yields *effects* and is resumed with their answer:
+
+| the flow says | it yields | it gets |
+|---|---|---|
+| `value = yield from Get("k")`, `yield from gather(…)` | a tuple of ops | their results; a `StorageError` is raised there |
+| `response = yield from proceed()` | `Next` | the response of the rest of the stack and the app, its body still to come |
+| `whole = yield from body(limit)` | `Body` | the whole body once it has gone out; None if it was cut short or is too long |
+| `yield from sleep(seconds)` | `Sleep` | None, later |
+
+and it returns the response; or None to step aside before `proceed()`, or to leave the response as it is after it.
+
+`pump` and `apump` answer what needs the storage or a clock, and hand everything else to the edge that called them.
+They are the only two places where sync and async differ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+from .errors import StorageError, fresh
+from .http import Headers, Request, Response, content_length
+from .ops import Op
+
+if TYPE_CHECKING:
+    from .storage import Storage
+
+logger = logging.getLogger("redis_middleware")
+
+T = TypeVar("T")
+
+
+class Next:
+    """Effect: run the rest of the stack and the app."""
+
+    __slots__ = ()
+
+
+class Body:
+    """Effect: let the head go, and give the whole body when it has ended, if it has at most `limit` bytes."""
+
+    __slots__ = ("limit",)
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+
+
+class Sleep:
+    """Effect: wait."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+
+class Peek:
+    """Effect of the stack: give the whole body if the app's next piece is all of it, else None. The head waits."""
+
+    __slots__ = ()
+
+
+class Done:
+    """What a flow has come to: it returned `value`."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Failed:
+    """What a flow has come to: it raised `error`."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+NEXT, PEEK = Next(), Peek()
+
+Effect = tuple[Op[Any], ...] | Next | Body | Sleep
+Flow = Generator[Effect, Any, Response | None]
+Action = Generator[Any, Any, T]
+"""A flow outside a request: it asks for ops and sleeps, and returns a `T`."""
+
+
+class Layer(Protocol):
+    """The logic of one concern. Any object with these three will do; it need not inherit.
+
+    One object serves all requests, of all threads and event loops: what belongs to a request is a local of its flow.
+    """
+
+    eager: ClassVar[bool]
+    """Its first ops depend on the request alone, so they may leave together with those of the layers around it."""
+
+    kinds: ClassVar[frozenset[str]]
+    """`{"http"}` or `{"http", "websocket"}`."""
+
+    def __call__(self, request: Request, /) -> Flow:
+        """The flow of one request."""
+        ...
+
+
+def proceed() -> Generator[Next, Response, Response]:
+    """Run the rest of the stack and the app; the response, with its body still to come.
+
+    Raises what the app raised. Once only, and never inside `except`: an app's error would get the storage's as context.
+    """
+    return (yield NEXT)
+
+
+def body(limit: int) -> Generator[Body, bytes | None, bytes | None]:
+    """Let the head go, and wait for the end: the whole body, or None if it was cut short or has more than `limit` bytes.
+
+    The body streams meanwhile; at most `limit` bytes of it are kept. What happens to the response after this comes too
+    late. If the request is cancelled, this never returns: `finally` runs, but no op can.
+    """
+    return (yield Body(limit))
+
+
+def sleep(seconds: float) -> Generator[Sleep, None, None]:
+    """Wait without holding anything: the thread, or the task, but never the event loop."""
+    yield Sleep(seconds)
+
+
+class Turn:
+    """One flow, and what it wants now: an effect, or `Done`, or `Failed`."""
+
+    __slots__ = ("effect", "flow", "results")
+
+    def __init__(self, flow: Generator[Any, Any, Any]) -> None:
+        self.flow = flow
+        self.results: list[Any] | None = None  # of ops that left before their turn came
+        self.effect: Any = None
+        self.send(None)
+
+    def send(self, value: Any) -> None:
+        try:
+            self.effect = self.flow.send(value)
+        except StopIteration as stop:
+            self.effect = Done(stop.value)
+        except Exception as exc:
+            self.effect = Failed(exc)
+
+    def throw(self, error: Exception) -> None:
+        try:
+            self.effect = self.flow.throw(error)
+        except StopIteration as stop:
+            self.effect = Done(stop.value)
+        except Exception as exc:
+            self.effect = Failed(exc)
+
+    def answer(self, results: list[Any]) -> None:
+        """Answer its ops; an op that failed is raised where it was asked for, with an error of this flow's own."""
+        for result in results:
+            if isinstance(result, StorageError):
+                self.throw(fresh(result))
+                return
+        self.send(results)
+
+    def serve(self) -> Generator[Any, Any, Any]:
+        """Answer its ops and sleeps until it wants something else, and return that."""
+        while True:
+            kind = type(self.effect)
+            if kind is tuple:
+                self.answer((yield from execute(self.effect)))
+            elif kind is Sleep:
+                yield self.effect
+                self.send(None)
+            elif kind in (Next, Body, Done, Failed):
+                return self.effect
+            else:
+                self.throw(TypeError(f"a flow asks for ops with 'yield from op', it yielded {self.effect!r}"))
+
+    def close(self) -> None:
+        """End it where it stands. It may clean up, but an op that it asks for now is not executed."""
+        if type(self.effect) is Done:
+            return
+        for _ in range(9):  # each op that a `finally` asks for ends one attempt
+            try:
+                self.flow.close()
+            except RuntimeError as exc:
+                logger.warning("%s asked for an op after its request was cancelled: not executed (%s)", self.flow, exc)
+            except Exception:
+                logger.exception("%s failed while it was closed", self.flow)
+                return
+            else:
+                return
+
+
+def execute(ops: tuple[Op[Any], ...]) -> Generator[tuple[Op[Any], ...], list[Any], list[Any]]:
+    """Have a batch executed; a storage that is out of reach is the result of each of its ops."""
+    try:
+        return (yield ops)
+    except StorageError as exc:
+        return [exc] * len(ops)
+
+
+def action(flow: Action[T]) -> Action[T]:
+    """A flow outside a request, ready to be pumped."""
+    turn = Turn(flow)
+    try:
+        while True:
+            end = yield from turn.serve()
+            if type(end) is Done:
+                return end.value  # type: ignore[no-any-return]
+            if type(end) is Failed:
+                raise end.error
+            turn.throw(RuntimeError("proceed() and body() need a request: this flow runs outside of one"))
+    finally:
+        turn.close()
+
+
+def pump(flow: Generator[Any, Any, Any], storage: Storage, value: Any = None, error: Exception | None = None) -> Any:
+    """Resume `flow`, answer its ops and sleeps, and return what else it wants; `Done` when it has returned.
+
+    Raises what the flow raises. The caller's thread waits.
+    """
+    try:
+        effect = flow.send(value) if error is None else flow.throw(error)
+        while True:
+            if type(effect) is tuple:
+                try:
+                    results = storage.execute(effect)
+                except Exception as exc:
+                    effect = flow.throw(_as_storage_error(exc, storage))
+                else:
+                    effect = flow.send(results)
+            elif type(effect) is Sleep:
+                time.sleep(effect.seconds)
+                effect = flow.send(None)
+            else:
+                return effect
+    except StopIteration as stop:
+        return Done(stop.value)
+
+
+async def apump(flow: Generator[Any, Any, Any], storage: Storage, value: Any = None, error: Exception | None = None) -> Any:
+    """`pump` for an event loop, which is never blocked. A cancellation leaves the flow where it stands, to be closed."""
+    try:
+        effect = flow.send(value) if error is None else flow.throw(error)
+        while True:
+            if type(effect) is tuple:
+                try:
+                    results = await storage.aexecute(effect)
+                except Exception as exc:
+                    effect = flow.throw(_as_storage_error(exc, storage))
+                else:
+                    effect = flow.send(results)
+            elif type(effect) is Sleep:
+                await asyncio.sleep(effect.seconds)
+                effect = flow.send(None)
+            else:
+                return effect
+    except StopIteration as stop:
+        return Done(stop.value)
+
+
+def run(flow: Action[T], storage: Storage) -> T:
+    """Run an action outside a request, in this thread: `run(limiter.reset("192.0.2.1"), storage)`.
+
+    Returns what the action returns, and raises what it raises; `StorageError` if the storage cannot do it.
+    """
+    return pump(action(flow), storage).value  # type: ignore[no-any-return]
+
+
+async def arun(flow: Action[T], storage: Storage) -> T:
+    """`run` for an event loop: `await arun(limiter.reset("192.0.2.1"), storage)`."""
+    return (await apump(action(flow), storage)).value  # type: ignore[no-any-return]
+
+
+def _as_storage_error(exc: Exception, storage: Storage) -> StorageError:
+    """What a storage raised, as what it should have raised: the layers' policies know no other error."""
+    if isinstance(exc, StorageError):
+        return exc
+    logger.error("%r raised %s instead of a StorageError", storage, type(exc).__name__, exc_info=exc)
+    error = StorageError(f"{type(exc).__name__}: {exc}")
+    error.__cause__ = exc
+    return error
+
+
+class Collector:
+    """The body of one response as it goes by: kept up to `limit` bytes, None if it was cut short or is longer.
+
+    The end is the app's word or the last byte that `Content-Length` announced, whichever comes first.
+    """
+
+    __slots__ = ("_announced", "_pieces", "_size", "limit")
+
+    def __init__(self, limit: int, headers: Headers, *, empty: bool = False) -> None:
+        self.limit = limit
+        self._announced = 0 if empty else content_length(headers)
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def feed(self, piece: bytes) -> bool:
+        """Take a piece; True if it is known to be the last."""
+        self._size += len(piece)
+        if self._size <= self.limit:
+            self._pieces.append(piece)
+        else:
+            self._pieces.clear()
+        return self._size == self._announced
+
+    def whole(self) -> bytes | None:
+        """The body, now that it has ended; None if bytes are missing, too many, or were not kept."""
+        if self._size > self.limit or self._announced not in (None, self._size):
+            return None
+        return b"".join(self._pieces)

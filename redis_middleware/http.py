@@ -1,0 +1,194 @@
+"""What a layer sees of HTTP, the same under WSGI and ASGI: the request's view, a response, and their headers.
+
+Header names compare without regard to case; values are text of latin-1, as both PEP 3333 and ASGI carry them
+(RFC 9110 §5.5). Whatever a layer adds is checked for CR, LF and NUL, so nothing can split a response.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, Literal
+
+from .ops import Op
+
+Lines = list[tuple[str, str]]
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110 §5.6.2
+_FORBIDDEN = re.compile(r"[\r\n\0]").search  # RFC 9110 §5.5
+
+PHRASES: Mapping[int, str] = {status.value: status.phrase for status in HTTPStatus}
+
+
+class Headers:
+    """Header field lines, in order. Not safe for use by several threads at once."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
+        self.lines: Lines = []
+        for name, value in lines:
+            self.add(name, value)
+
+    @classmethod
+    def received(cls, lines: Lines) -> Headers:
+        """Headers that somebody else made: taken as they are, not checked and not copied."""
+        headers = cls.__new__(cls)
+        headers.lines = lines
+        return headers
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The combined value of all lines of a field (RFC 9110 §5.2), or `default` if there are none."""
+        values = self.getall(name)
+        return ", ".join(values) if values else default
+
+    def getall(self, name: str) -> list[str]:
+        """The value of each line of a field. `Set-Cookie` must be read so (RFC 9110 §5.3)."""
+        name = name.lower()
+        return [value for key, value in self.lines if key.lower() == name]
+
+    def add(self, name: str, value: str) -> None:
+        """Add a line. Raises `ValueError` for what cannot stand in a header."""
+        if not _TOKEN(name):
+            raise ValueError(f"{name!r} is no header name")
+        if _FORBIDDEN(value):
+            raise ValueError(f"the value of {name} has a CR, LF or NUL in it")
+        value.encode("latin-1")  # raises UnicodeEncodeError, a ValueError
+        self.lines.append((name, value))
+
+    def set(self, name: str, value: str) -> None:
+        """Replace all lines of a field by one."""
+        self.remove(name)
+        self.add(name, value)
+
+    def remove(self, name: str) -> None:
+        """Remove all lines of a field."""
+        name = name.lower()
+        self.lines[:] = [line for line in self.lines if line[0].lower() != name]
+
+    def __contains__(self, name: str) -> bool:
+        name = name.lower()
+        return any(key.lower() == name for key, _ in self.lines)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.lines)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __eq__(self, other: object) -> bool:
+        return self.lines == (other.lines if isinstance(other, Headers) else other)
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def __repr__(self) -> str:
+        return f"Headers({self.lines!r})"
+
+
+class Request:
+    """One request or WebSocket handshake, as a layer sees it. Belongs to one thread or task.
+
+    `kind` is `"http"` or `"websocket"`; `path` is below where the app is mounted (`root_path`) and decoded, `query` is
+    not; `peer` is the address of the other end of the connection, or None where there is none (a unix socket).
+    `native` is the WSGI environ or ASGI scope that the app will get. `outbox` takes ops whose answer nobody waits for:
+    it is sent once before the head goes, and once when the body has ended.
+    """
+
+    __slots__ = (
+        "_headers", "_read_headers", "kind", "method", "native", "outbox", "path", "peer", "query", "root_path", "scheme",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        method: str = "GET",
+        path: str = "/",
+        *,
+        kind: Literal["http", "websocket"] = "http",
+        query: str = "",
+        scheme: str = "http",
+        root_path: str = "",
+        headers: Iterable[tuple[str, str]] | Callable[[], Lines] = (),
+        peer: str | None = None,
+        native: dict[str, Any] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.method = method
+        self.path = path
+        self.query = query
+        self.scheme = scheme
+        self.root_path = root_path
+        self.peer = peer
+        self.native = {} if native is None else native
+        self.outbox: list[Op[Any]] = []
+        self._headers: Headers | None = None
+        self._read_headers: Callable[[], Lines] = headers if callable(headers) else lambda: Headers(headers).lines
+
+    @property
+    def headers(self) -> Headers:
+        """The request's headers, read when they are first asked for."""
+        if self._headers is None:
+            self._headers = Headers.received(self._read_headers())
+        return self._headers
+
+    def __repr__(self) -> str:
+        return f"Request({self.method!r}, {self.path!r}, kind={self.kind!r})"
+
+
+class Response:
+    """A status and headers, and either a whole body (`bytes`) or the app's own, still to come (`body` is None).
+
+    A layer makes one to answer by itself; the edges see to `Content-Length`, to HEAD and to statuses without a body.
+    Raises `ValueError` for a status or a header that cannot be sent, `TypeError` for a body that is not bytes.
+    """
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> None:
+        if not 200 <= status <= 599:
+            raise ValueError(f"status must be 200 to 599, got {status}")
+        if not isinstance(body, bytes):
+            raise TypeError(f"body must be bytes, got {type(body).__name__}")
+        self.status = status
+        self.headers = Headers(headers)
+        self.body: bytes | None = body
+
+    @classmethod
+    def begun(cls, status: int, lines: Lines) -> Response:
+        """The head of an app's response, taken as it is; its body follows."""
+        response = cls.__new__(cls)
+        response.status = status
+        response.headers = Headers.received(lines)
+        response.body = None
+        return response
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, {self.headers.lines!r}, {'begun' if self.body is None else self.body!r})"
+
+
+def unavailable() -> Response:
+    """503: the storage is out of reach and a policy says `"closed"`. One second is when it is worth asking again."""
+    headers = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store"), ("retry-after", "1")]
+    return Response(503, headers, b"Service temporarily unavailable, please try again.\n")
+
+
+def framed(response: Response, method: str) -> tuple[Lines, bytes]:
+    """The header lines and the bytes of a whole response, with exactly one right `Content-Length` or none.
+
+    HEAD gets the length of what GET would have sent, and nothing more (RFC 9110 §9.3.2); 204 has no length (§8.6),
+    and neither 204, 205 nor 304 a body (§15.3.5, §15.3.6, §15.4.5).
+    """
+    body = response.body or b""
+    lines = [(k, v) for k, v in response.headers if k.lower() not in ("content-length", "transfer-encoding")]
+    if response.status in (204, 304):
+        return lines, b""
+    if response.status == 205:
+        body = b""
+    return [*lines, ("content-length", str(len(body)))], b"" if method == "HEAD" else body
+
+
+def content_length(headers: Headers) -> int | None:
+    """What `Content-Length` says, or None if it says nothing or nothing that is a number (RFC 9110 §8.6)."""
+    values = set(headers.getall("content-length"))
+    text = values.pop().strip() if len(values) == 1 else ""
+    return int(text) if text.isascii() and text.isdigit() else None

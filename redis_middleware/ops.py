@@ -1,0 +1,208 @@
+"""Ops: values that ask a storage for something.
+
+An op does nothing by itself. A flow asks for it with `value = yield from Get("key")`; the storage gives it its meaning:
+`MemoryStorage` (and any storage that keeps a `Table`) by calling `op.apply(table, now)`, `RedisStorage` by encoding it.
+Both mean the same, and the tests replay the same traces against both to hold that.
+
+A `Script` is one atomic step of your own, said twice: in Lua for Redis, in Python for a table.
+
+Keys are text without the storage's prefix; values are bytes; a `ttl` is in seconds, rounded up to whole milliseconds
+(`None` keeps the key for ever); `now` is an integer of microseconds since the epoch. Ops hold no state of their own:
+one may be used again, by any thread or task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from math import ceil
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast, overload
+
+from .errors import StorageError
+
+T = TypeVar("T")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+
+Arg = str | bytes | int
+"""What a Script may pass to Lua; there it arrives as a string."""
+
+MAX_TTL = 2**53 / 1000
+"""Seconds. Milliseconds above 2^53 are not exact in Lua."""
+
+
+class Keep(IntEnum):
+    """How long a key is kept when memory runs short (Redis follows its own `maxmemory-policy` instead)."""
+
+    SPARE = 0
+    """May go first: it can be made again. Cache entries."""
+    NORMAL = 1
+    HELD = 2
+    """Goes last: somebody is being denied by it, and must not be able to push it out."""
+
+
+class Table(Protocol):
+    """Keys with values and expiry: what `apply` works on, and all that a storage of your own has to offer.
+
+    A value is what the Redis type of the same key would hold: `bytes` for a string, else any tuple, list or dict of
+    bytes, text and numbers, so that it could be serialised. Treat it as immutable: change a copy and `set` that.
+    """
+
+    def get(self, key: str, /) -> Any | None:
+        """The value, or None if the key is absent or expired."""
+
+    def set(self, key: str, value: Any, ttl: float | None, keep: Keep | None = None, /) -> None:
+        """Store `value` for `ttl` seconds from now; it replaces value and expiry.
+
+        `keep` None leaves it as it was, which is `Keep.NORMAL` for a new key. A table that never runs short ignores it.
+        """
+
+    def delete(self, key: str, /) -> bool:
+        """Remove the key; True if it was there."""
+
+
+class Op(Generic[T]):
+    """A value that asks the storage for something, and is answered with a `T`.
+
+    `value = yield from op` inside a flow gives the answer, or raises `StorageError` there.
+    """
+
+    __slots__ = ()
+
+    safe: ClassVar[bool] = False
+    """It changes nothing, so it may run before it is known to be needed (RFC 9110 §9.2.1 means the same for methods)."""
+
+    def __iter__(self) -> Generator[tuple[Op[T]], Sequence[T], T]:
+        return (yield (self,))[0]
+
+    def apply(self, table: Table, now: int, /) -> T:
+        """Do it on a table, and return the answer. The caller sees to it that nobody else uses the table meanwhile."""
+        raise NotImplementedError(f"{type(self).__name__} has no apply(table, now)")
+
+
+@dataclass(slots=True)
+class Get(Op[bytes | None]):
+    """The value of a key, or None if there is none."""
+
+    safe: ClassVar[bool] = True
+    key: str
+
+    def apply(self, table: Table, now: int, /) -> bytes | None:
+        value = table.get(self.key)
+        if value is None or type(value) is bytes:
+            return value
+        raise StorageError(f"WRONGTYPE the key holds a {type(value).__name__}, not bytes")
+
+
+@dataclass(slots=True)
+class Set(Op[None]):
+    """Store `value` for `ttl` seconds, whatever was there. `keep` says what may go first when memory runs short."""
+
+    key: str
+    value: bytes
+    ttl: float | None
+    keep: Keep = Keep.NORMAL
+
+    def __post_init__(self) -> None:
+        _check(self.value, self.ttl)
+
+    def apply(self, table: Table, now: int, /) -> None:
+        table.set(self.key, self.value, self.ttl, self.keep)
+
+
+@dataclass(slots=True)
+class SetIfAbsent(Op[bool]):
+    """Store `value` for `ttl` seconds if the key is absent; True if it was. A lock is one of these."""
+
+    key: str
+    value: bytes
+    ttl: float | None
+    keep: Keep = Keep.NORMAL
+
+    def __post_init__(self) -> None:
+        _check(self.value, self.ttl)
+
+    def apply(self, table: Table, now: int, /) -> bool:
+        if table.get(self.key) is not None:
+            return False
+        table.set(self.key, self.value, self.ttl, self.keep)
+        return True
+
+
+@dataclass(slots=True)
+class Delete(Op[bool]):
+    """Remove a key; True if it was there."""
+
+    key: str
+
+    def apply(self, table: Table, now: int, /) -> bool:
+        return table.delete(self.key)
+
+
+@dataclass(slots=True)
+class Touch(Op[bool]):
+    """Let a key live for `ttl` seconds from now; True if it was there."""
+
+    key: str
+    ttl: float
+
+    def __post_init__(self) -> None:
+        _check(b"", self.ttl)
+
+    def apply(self, table: Table, now: int, /) -> bool:
+        value = table.get(self.key)
+        if value is None:
+            return False
+        table.set(self.key, value, self.ttl)
+        return True
+
+
+@dataclass(slots=True)
+class Script(Op[T]):
+    """One atomic step of your own, said twice and meaning the same: `lua` for Redis, `apply` for a table.
+
+    Subclass it, and give instances the `keys` it touches and the `args` it needs:
+
+    * `lua` is the body of `function(keys, args, now)`; `now` is the server's own time in integer microseconds.
+      On a Cluster all keys of one script must share a hash tag (`"{42}:a"`, `"{42}:b"`).
+    * `apply(table, now)` does the same in Python, with `self.keys` and `self.args`.
+    * `parse(reply)` makes the answer from what Lua returned (integers, bytes, None, lists of these); by default the reply.
+
+    Keep times in the value itself and use the expiry of keys only to have them collected: then both sides agree
+    to the microsecond. An absent key and one whose time has passed must mean the same.
+    """
+
+    lua: ClassVar[str]
+    keys: tuple[str, ...]
+    args: tuple[Arg, ...] = ()
+
+    def parse(self, reply: Any, /) -> T:
+        """The answer, made from the reply of Lua."""
+        return cast(T, reply)
+
+
+@overload
+def gather(a: Op[T1], /) -> Generator[Any, Any, tuple[T1]]: ...
+@overload
+def gather(a: Op[T1], b: Op[T2], /) -> Generator[Any, Any, tuple[T1, T2]]: ...
+@overload
+def gather(a: Op[T1], b: Op[T2], c: Op[T3], /) -> Generator[Any, Any, tuple[T1, T2, T3]]: ...
+@overload
+def gather(*ops: Op[Any]) -> Generator[Any, Any, tuple[Any, ...]]: ...
+def gather(*ops: Op[Any]) -> Generator[Any, Any, tuple[Any, ...]]:
+    """Several ops in one batch: `a, b = yield from gather(Get("a"), Get("b"))`. If one fails, its error is raised."""
+    return tuple((yield ops)) if ops else ()
+
+
+def milliseconds(ttl: float) -> int:
+    """A ttl in the whole milliseconds that every storage counts in, rounded up."""
+    return ceil(ttl * 1000)
+
+
+def _check(value: bytes, ttl: float | None) -> None:
+    if type(value) is not bytes:
+        raise TypeError(f"a value must be bytes, got {type(value).__name__}")
+    if ttl is not None and not 0 < ttl <= MAX_TTL:
+        raise ValueError(f"ttl must be more than 0 and at most {MAX_TTL:.0f} seconds, got {ttl!r}")

@@ -1,0 +1,239 @@
+"""The stack: the flows of one request as one generator, which fuses, speculates and unwinds without I/O.
+
+Its rules (DESIGN §4), in the order in which they apply to a request:
+
+1. *Inwards.* The outermost layer starts; each following one starts too while it is eager. Their first ops leave as one
+   batch: all of the layer whose turn it is, and of each inner one only if every op in it is safe. A layer that answers
+   early ends the way in: the flows inside it are closed and what they read is forgotten.
+2. *Outwards.* The app's head passes each layer, innermost first. A layer that wants the body steps aside until its end.
+   If the app or a layer raises, the error is thrown through the remaining layers, which may answer or clean up.
+3. *The head.* The outbox is flushed, the head goes. If the body comes in one known piece, its readers are served first,
+   and there is one flush for both.
+4. *The end.* Those who wait for the body are resumed, innermost first, and the outbox is flushed before the last byte
+   is passed on. A body cut short is None.
+5. Whatever happens, every flow that was started is closed.
+
+An edge drives it: it answers `Next` with the app's head (or throws what the app raised), `Peek` and `Body` as they say,
+and takes a `Response` as the head to send.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any
+
+from .errors import ConfigurationError, StorageError
+from .flow import NEXT, PEEK, Body, Done, Failed, Layer, Next, Turn, execute
+from .http import Request, Response, unavailable
+
+logger = logging.getLogger("redis_middleware")
+
+Drive = Generator[Any, Any, None]
+
+KINDS = frozenset({"http", "websocket"})
+
+
+class Stack:
+    """Layers, outermost first, that act on one kind of connection. One object serves all threads and event loops."""
+
+    __slots__ = ("layers",)
+
+    def __init__(self, layers: Iterable[Layer], kind: str = "http") -> None:
+        self.layers: tuple[Layer, ...] = tuple(layer for layer in layers if kind in layer.kinds)
+
+    def without(self, others: Sequence[Layer]) -> Stack:
+        """This stack without the layers that act on the request already: installed twice, a layer acts once."""
+        stack = Stack(())
+        stack.layers = tuple(layer for layer in self.layers if not any(layer is other for other in others))
+        return stack
+
+    def __call__(self, request: Request) -> Drive:
+        """Drive one request; see the module."""
+        turns: list[Turn] = []
+        readers: list[Turn] = []
+        try:
+            outcome = yield from _inwards(self.layers, request, turns)
+            outcome = yield from _outwards(turns, outcome, readers)
+            if isinstance(outcome, Exception):
+                yield from _flush(request)
+                raise outcome
+            yield from _send(request, outcome, readers)
+        finally:
+            for turn in reversed(turns):
+                turn.close()
+
+
+def checked(layers: Iterable[Layer]) -> tuple[Layer, ...]:
+    """The layers, if that is what they are; else `ConfigurationError`."""
+    layers = tuple(layers)
+    for layer in layers:
+        name = layer.__name__ if isinstance(layer, type) else type(layer).__name__
+        if isinstance(layer, type):
+            raise ConfigurationError(f"layers are objects: write {name}(), not {name}")
+        if not callable(layer) or not isinstance(getattr(layer, "eager", None), bool):
+            raise ConfigurationError(f"{name} is no layer: it needs eager (a bool), kinds and __call__(request)")
+        if not getattr(layer, "kinds", None) or not KINDS.issuperset(layer.kinds):
+            raise ConfigurationError(f"{name}.kinds must be a frozenset of {sorted(KINDS)}")
+    return layers
+
+
+def _inwards(layers: Sequence[Layer], request: Request, turns: list[Turn]) -> Generator[Any, Any, Response | Exception]:
+    """Go in until a layer answers or the app does; `turns` are then the flows that the answer has to pass."""
+    for place, layer in enumerate(layers):
+        if place == len(turns):
+            turns.append(Turn(layer(request)))
+        turn = turns[place]
+        if type(turn.effect) is tuple:
+            if turn.results is None:
+                yield from _fuse(layers, request, turns, place)
+            turn.answer(turn.results or [])
+        end = yield from _until_next(turn)
+        if type(end) is Next or (type(end) is Done and end.value is None):
+            continue
+        while len(turns) > place + 1:
+            turns.pop().close()
+        return _outcome(end)
+    try:
+        response: Response = yield NEXT
+    except Exception as exc:
+        return exc
+    return response
+
+
+def _fuse(layers: Sequence[Layer], request: Request, turns: list[Turn], place: int) -> Generator[Any, Any, None]:
+    """Send the first ops of the layer at `place` with those of the eager layers inside it that are safe."""
+    batch = turns[place].effect
+    together = [turns[place]]
+    for inner, layer in enumerate(layers[place + 1 :], place + 1):
+        if inner == len(turns):
+            if not layer.eager:
+                break
+            turns.append(Turn(layer(request)))
+        turn = turns[inner]
+        effect = turn.effect
+        if type(effect) is tuple:
+            if turn.results is None and all(op.safe for op in effect):
+                batch += effect
+                together.append(turn)
+        elif type(effect) is not Next:
+            break  # it answered, or failed: nothing inside it is likely to be reached
+    results = yield from execute(batch)
+    start = 0
+    for turn in together:
+        end = start + len(turn.effect)
+        turn.results = results[start:end]
+        start = end
+
+
+def _until_next(turn: Turn) -> Generator[Any, Any, Any]:
+    """Serve a flow on the way in, until it proceeds or ends."""
+    while True:
+        end = yield from turn.serve()
+        if type(end) is not Body:
+            return end
+        turn.throw(RuntimeError("body() before proceed(): there is no response yet"))
+
+
+def _outwards(
+    turns: Sequence[Turn], outcome: Response | Exception, readers: list[Turn]
+) -> Generator[Any, Any, Response | Exception]:
+    """Let a response, or an error, pass the flows that wait in `proceed()`; those that want its body become readers."""
+    for turn in reversed(turns):
+        if type(turn.effect) is not Next:
+            continue  # it stepped aside, or is the one that answered
+        if isinstance(outcome, Exception):
+            turn.throw(outcome)
+        else:
+            turn.send(outcome)
+        end = yield from _until_body(turn, outcome)
+        if type(end) is Body:
+            readers.append(turn)
+            continue
+        after = _outcome(end, outcome)
+        if after is not outcome:
+            yield from _read(readers, None)  # what they were to read will never be sent
+            outcome = after
+    return outcome
+
+
+def _until_body(turn: Turn, outcome: Response | Exception) -> Generator[Any, Any, Any]:
+    """Serve a flow on the way out, until it wants a body that is still to come, or ends."""
+    while True:
+        end = yield from turn.serve()
+        if type(end) is Next:
+            turn.throw(RuntimeError("proceed() twice: the app runs once for a request"))
+        elif type(end) is not Body:
+            return end
+        elif isinstance(outcome, Exception):
+            turn.throw(RuntimeError("body() after an error: there is no response"))
+        elif outcome.body is None:
+            return end
+        else:
+            turn.send(_at_most(outcome.body, end.limit))
+
+
+def _outcome(end: Done | Failed, before: Response | Exception | None = None) -> Response | Exception:
+    """What the layers outside see of a flow that has ended: its answer, its error, or what it was given."""
+    if type(end) is Failed:
+        if isinstance(end.error, StorageError) and end.error is not before:
+            logger.warning("a layer left a %s undecided: answering 503", type(end.error).__name__, exc_info=end.error)
+            return unavailable()
+        return end.error
+    value = end.value  # type: ignore[union-attr]
+    if isinstance(value, Response):
+        return value
+    if value is None and before is not None:
+        return before
+    return TypeError(f"a flow returns a Response or None, got {type(value).__name__}")
+
+
+def _send(request: Request, response: Response, readers: list[Turn]) -> Drive:
+    """Send the head, and resume the readers when the body has ended."""
+    try:
+        if readers and _comes_at_once(request, response):
+            whole = yield PEEK
+            if whole is not None:
+                yield from _read(readers, whole)
+        yield from _flush(request)
+        yield response
+        if readers:
+            whole = yield Body(max(turn.effect.limit for turn in readers))
+            yield from _read(readers, whole)
+            yield from _flush(request)
+    except Exception:
+        yield from _read(readers, None)
+        yield from _flush(request)
+        raise
+
+
+def _comes_at_once(request: Request, response: Response) -> bool:
+    """Whether the head may wait for the first piece of the body: not for a stream, which says no length."""
+    bodiless = request.method == "HEAD" or response.status in (204, 304)
+    return request.kind == "http" and (bodiless or "content-length" in response.headers)
+
+
+def _read(readers: list[Turn], whole: bytes | None) -> Generator[Any, Any, None]:
+    """Give the readers their body. The response is out of their hands: what they return or raise changes nothing."""
+    while readers:
+        turn = readers.pop(0)
+        turn.send(_at_most(whole, turn.effect.limit))
+        while type(end := (yield from turn.serve())) is not Done:
+            if type(end) is Failed:
+                logger.error("%s failed after the head had gone", turn.flow, exc_info=end.error)
+                break
+            turn.throw(RuntimeError("proceed() or body() after the body has ended"))
+
+
+def _flush(request: Request) -> Generator[Any, Any, None]:
+    """Send the outbox. What is lost is logged; the request goes on."""
+    if request.outbox:
+        batch = tuple(request.outbox)
+        request.outbox.clear()
+        lost = [result for result in (yield from execute(batch)) if isinstance(result, StorageError)]
+        if lost:
+            logger.warning("%d of %d writes lost: %s", len(lost), len(batch), lost[0])
+
+
+def _at_most(whole: bytes | None, limit: int) -> bytes | None:
+    return whole if whole is not None and len(whole) <= limit else None

@@ -1,0 +1,225 @@
+"""Redis and Valkey as a storage: what is sent and what comes back, and two thin shells that send it.
+
+`encode` and `decode` are pure; they know the commands. The shells know redis-py: a batch is one pipeline, and so one
+round trip. Two rules:
+
+* Nothing is sent twice. A command that timed out may have been executed, so there is no retry anywhere; only a script
+  that the server says it does not know (`NOSCRIPT`) goes again, as `EVAL`, because that answer says it did not run.
+  It then runs after the rest of its batch.
+* An error reply belongs to its op (`StorageError` in its place); a connection that fails belongs to the batch
+  (`StorageUnavailable`).
+
+Only commands that Redis 6.2 and Valkey have are used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from functools import cache
+from hashlib import sha1
+from threading import Lock
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import redis
+from redis.client import NEVER_DECODE
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+
+from ..errors import ConfigurationError, StorageError, StorageUnavailable
+from ..ops import Delete, Get, Op, Script, Set, SetIfAbsent, Touch, milliseconds
+from .connect import Connect, connect
+
+logger = logging.getLogger("redis_middleware")
+
+Command = tuple[str | bytes | int, ...]
+
+LOST = (redis.ConnectionError, redis.TimeoutError, RedisClusterException, OSError, asyncio.TimeoutError)
+"""What redis-py raises when a batch did not reach a server, or its answer did not come back."""
+
+
+class RedisStorage:
+    """Keeps everything in Redis or Valkey (6.2 and later), by one round trip for each batch of ops.
+
+    `target` is a URL (see `storage_from_url`) or a ready client of redis-py, sync or asyncio: its address, credentials
+    and TLS are taken over, its retries and longer timeouts are not. One object serves threads, which share one pool,
+    and event loops, each of which has its own; nothing is connected before it is used.
+
+    `prefix` goes in front of every key. `timeout` (0.25 s) bounds connecting, and every wait for a connection or an answer.
+    `max_connections` (32) bounds each pool. `clock` gives seconds in place of the server's own time to scripts: for
+    tests, where time has to be moved.
+
+    Raises `ConfigurationError` for a URL that does not parse or options out of range. Its message never shows the URL.
+    """
+
+    def __init__(
+        self,
+        target: Any,
+        *,
+        prefix: str = "rm:",
+        timeout: float = 0.25,
+        max_connections: int = 32,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        if not timeout > 0:
+            raise ConfigurationError(f"timeout must be positive, got {timeout}")
+        if max_connections < 1:
+            raise ConfigurationError(f"max_connections must be at least 1, got {max_connections}")
+        self._connect: Connect = connect(target, timeout=timeout, max_connections=max_connections)
+        self._prefix = prefix.encode()
+        self._clock = clock
+        self._lock = Lock()
+        self._client: Any = None
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+        self._lost = False
+
+    def __repr__(self) -> str:
+        return f"RedisStorage({self._connect.where}, prefix={self._prefix.decode()!r})"
+
+    def execute(self, ops: Sequence[Op[Any]], /) -> list[Any]:
+        """Execute a batch by one pipeline. Blocks for at most a few times `timeout`; safe for threads."""
+        try:
+            client = self._client or self._open()
+            replies = self._send(client, self._encode(ops)).execute(raise_on_error=False)
+            if unknown := _unknown_scripts(replies):
+                again = [ops[i] for i in unknown]
+                _put(replies, unknown, self._send(client, self._encode(again, whole=True)).execute(raise_on_error=False))
+        except LOST as exc:
+            raise self._unavailable(exc) from exc
+        return self._decode(ops, replies)
+
+    async def aexecute(self, ops: Sequence[Op[Any]], /) -> list[Any]:
+        """Execute a batch by one pipeline of the running event loop's own client."""
+        if self._connect.asynchronous is None:
+            return await asyncio.to_thread(self.execute, ops)
+        try:
+            client = self._clients.get(asyncio.get_running_loop()) or self._aopen(self._connect.asynchronous)
+            replies = await self._send(client, self._encode(ops)).execute(raise_on_error=False)
+            if unknown := _unknown_scripts(replies):
+                again = [ops[i] for i in unknown]
+                _put(replies, unknown, await self._send(client, self._encode(again, whole=True)).execute(raise_on_error=False))
+        except LOST as exc:
+            raise self._unavailable(exc) from exc
+        return self._decode(ops, replies)
+
+    def close(self) -> None:
+        """Close the connections of threads. They open again when they are needed."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop. They open again when they are needed."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+    def _open(self) -> Any:
+        if self._connect.sync is None:
+            raise ConfigurationError("this storage was made from an asyncio client and is used from a thread: give it a URL")
+        with self._lock:
+            if self._client is None:
+                self._client = self._connect.sync()
+            return self._client
+
+    def _aopen(self, make: Callable[[], Any]) -> Any:
+        client = self._clients[asyncio.get_running_loop()] = make()
+        return client
+
+    def _encode(self, ops: Sequence[Op[Any]], *, whole: bool = False) -> list[Command]:
+        now = None if self._clock is None else int(self._clock() * 1_000_000)
+        return [encode(op, self._prefix, now, whole=whole) for op in ops]
+
+    def _send(self, client: Any, commands: Sequence[Command]) -> Any:
+        pipeline = client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command, **{NEVER_DECODE: True})
+        return pipeline
+
+    def _decode(self, ops: Sequence[Op[Any]], replies: Sequence[Any]) -> list[Any]:
+        if self._lost:
+            self._lost = False
+            logger.warning("storage back: %r", self)
+        return [decode(op, reply) for op, reply in zip(ops, replies, strict=True)]
+
+    def _unavailable(self, exc: Exception) -> StorageUnavailable:
+        if not self._lost:
+            self._lost = True
+            logger.warning("storage lost: %r: %s: %s", self, type(exc).__name__, exc)
+        return StorageUnavailable(f"{self!r}: {type(exc).__name__}")
+
+
+def encode(op: Op[Any], prefix: bytes, now: int | None = None, *, whole: bool = False) -> Command:
+    """The Redis command of an op, `whole` scripts by their text and others by their digest.
+
+    Raises `TypeError` for an op that is none of ours and no `Script`: only a Script carries its own meaning.
+    """
+    match op:
+        case Get():
+            return ("GET", _key(prefix, op.key))
+        case Script():
+            lua = type(op).lua
+            script = script_text(lua, now is None) if whole else script_digest(lua, now is None)
+            keys = [_key(prefix, key) for key in op.keys]
+            clock = () if now is None else (now,)
+            return ("EVAL" if whole else "EVALSHA", script, len(keys), *keys, *clock, *op.args)
+        case Set() | SetIfAbsent():
+            expiry: Command = () if op.ttl is None else ("PX", milliseconds(op.ttl))
+            condition: Command = ("NX",) if type(op) is SetIfAbsent else ()
+            return ("SET", _key(prefix, op.key), op.value, *expiry, *condition)
+        case Delete():
+            return ("UNLINK", _key(prefix, op.key))
+        case Touch():
+            return ("PEXPIRE", _key(prefix, op.key), milliseconds(op.ttl))
+    raise TypeError(f"{type(op).__name__} is not an op that Redis can execute: make it a Script")
+
+
+def decode(op: Op[Any], reply: Any) -> Any:
+    """The answer of an op from its reply; a `StorageError` if the server answered with an error."""
+    if isinstance(reply, Exception):
+        if not isinstance(reply, RedisError):
+            raise reply
+        error = StorageError(f"{type(op).__name__}: {reply}")
+        error.__cause__ = reply
+        return error
+    match op:
+        case Get():
+            return reply
+        case Script():
+            return op.parse(reply)
+        case Set():
+            return None
+    return bool(reply)
+
+
+@cache
+def script_text(lua: str, server_time: bool = True) -> str:
+    """A whole script: the body as a function, called with the time as integer microseconds.
+
+    TIME inside a script is the server's clock, the same for every client (effects are replicated since Redis 5).
+    """
+    step = f"local function step(keys, args, now)\n{lua}\nend\n"
+    if server_time:
+        return step + "local t = redis.call('TIME')\nreturn step(KEYS, ARGV, t[1] * 1000000 + t[2])"
+    return step + "local now = tonumber(table.remove(ARGV, 1))\nreturn step(KEYS, ARGV, now)"
+
+
+@cache
+def script_digest(lua: str, server_time: bool = True) -> str:
+    """The SHA-1 by which `EVALSHA` names a script (https://redis.io/commands/evalsha)."""
+    return sha1(script_text(lua, server_time).encode(), usedforsecurity=False).hexdigest()
+
+
+def _key(prefix: bytes, key: str) -> bytes:
+    return prefix + key.encode("utf-8", "surrogatepass")  # any text is a key, a lone surrogate too
+
+
+def _unknown_scripts(replies: Sequence[Any]) -> list[int]:
+    return [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+
+
+def _put(replies: list[Any], places: Sequence[int], answers: Sequence[Any]) -> None:
+    for place, answer in zip(places, answers, strict=True):
+        replies[place] = answer

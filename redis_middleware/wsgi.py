@@ -1,0 +1,265 @@
+"""The WSGI edge (PEP 3333): pumps the stack in the thread of the request.
+
+Where PEP 3333 leaves the moment open, this edge takes the one that streams best:
+
+* The head is settled when the app has produced its first piece, or has called `write()`: until then the app may still
+  replace it by `start_response(…, exc_info)`. PEP 3333 lets no server send it earlier.
+* If no layer waits for the body, the app's own iterable goes to the server with nothing around it but that first piece;
+  a `wsgi.file_wrapper` goes as it is, so that the server can use sendfile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from .flow import Body, Collector, Layer, Next, Peek, pump
+from .http import PHRASES, Lines, Request, Response, framed
+from .stack import Drive, Stack, checked
+from .storage import Storage, storage_from
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Callable[[bytes], object]]
+App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+ACTING = "redis_middleware.layers"
+"""Environ key: the layers that act on this request already."""
+
+DRAIN = 64 << 10
+"""Bytes of a request body that an early answer reads and drops, so that the connection can be used again."""
+
+
+class WSGIMiddleware:
+    """Wraps a WSGI app in layers, outermost first: `app.wsgi_app = WSGIMiddleware(app.wsgi_app, layers=[Health()])`.
+
+    `storage` is a Storage, a URL (see `storage_from_url`), or None for the URL in `REDIS_URL` and else memory. Serves any
+    number of threads. A layer that acts on a request already, because it was installed twice, acts once.
+
+    Raises `ConfigurationError` for what is no layer or no storage.
+    """
+
+    def __init__(self, app: App, *, layers: Iterable[Layer], storage: Storage | str | None = None) -> None:
+        self.app = app
+        self.storage = storage_from(storage)
+        self._stack = Stack(checked(layers))
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        acting: tuple[Layer, ...] = environ.get(ACTING, ())
+        stack = self._stack.without(acting) if acting else self._stack
+        if not stack.layers:
+            return self.app(environ, start_response)
+        environ[ACTING] = acting + stack.layers
+        request = request_from(environ)
+        return _Exchange(self.app, request, start_response, stack(request), self.storage).begin()
+
+
+def request_from(environ: Environ) -> Request:
+    """The request's view of an environ."""
+    path = environ.get("PATH_INFO", "")
+    return Request(
+        environ["REQUEST_METHOD"],
+        path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace"),
+        query=environ.get("QUERY_STRING", ""),
+        scheme=environ.get("wsgi.url_scheme", "http"),
+        root_path=environ.get("SCRIPT_NAME", ""),
+        headers=lambda: _header_lines(environ),
+        peer=environ.get("REMOTE_ADDR") or None,
+        native=environ,
+    )
+
+
+def _header_lines(environ: Environ) -> Lines:
+    lines = [(key[5:].replace("_", "-").lower(), value) for key, value in environ.items() if key.startswith("HTTP_")]
+    for key, name in (("CONTENT_TYPE", "content-type"), ("CONTENT_LENGTH", "content-length")):
+        if environ.get(key):
+            lines.append((name, environ[key]))
+    return lines
+
+
+class _Exchange:
+    """One request: calls the app, and is the iterable that the server gets. A class, as `close()` must always work."""
+
+    __slots__ = (
+        "_app", "_collector", "_drive", "_first", "_head", "_iterable", "_iterator", "_replaced", "_request",
+        "_server_start", "_server_write", "_storage",
+    )  # fmt: skip
+
+    def __init__(self, app: App, request: Request, start_response: StartResponse, drive: Drive, storage: Storage) -> None:
+        self._app = app
+        self._request = request
+        self._server_start = start_response
+        self._drive = drive
+        self._storage = storage
+        self._head: tuple[str, Lines] | None = None  # what the app told start_response
+        self._server_write: Callable[[bytes], object] | None = None  # set when the head has gone to the server
+        self._collector: Collector | None = None  # set while a layer waits for the body
+        self._iterable: Iterable[bytes] = ()
+        self._iterator: Iterator[bytes] = iter(())
+        self._first: bytes | None = None
+        self._replaced = False
+
+    def begin(self) -> Iterable[bytes]:
+        """Go through the stack and the app until there is something to give to the server."""
+        try:
+            effect = self._pump()
+            if type(effect) is Next:
+                return self._run_app()
+            self._drain()
+            return self._answer(effect)
+        except BaseException:
+            self._drive.close()
+            self._close_app()
+            raise
+
+    def _pump(self, value: Any = None, error: Exception | None = None) -> Any:
+        return pump(self._drive, self._storage, value, error)
+
+    def _run_app(self) -> Iterable[bytes]:
+        try:
+            self._iterable = self._app(self._request.native, self._start_response)
+            if self._replaced:  # while the app was writing
+                self._close_app()
+                return self
+            if self._is_file():
+                self._settle(None)
+                return self if self._collector or self._replaced else self._iterable
+            self._iterator = iter(self._iterable)
+            self._first = next(self._iterator, None)
+            if self._head is None:
+                raise RuntimeError("the app returned without calling start_response")
+        except Exception as exc:
+            if self._server_write is not None:
+                self._end(None, exc)
+                raise
+            effect = self._pump(error=exc)  # raises it again unless a layer answers
+            self._close_app()
+            return self._answer(effect)
+        if self._server_write is None:
+            self._settle(self._first)
+        elif self._first is not None:
+            self._feed(self._first)
+        return self
+
+    def _is_file(self) -> bool:
+        wrapper = self._request.native.get("wsgi.file_wrapper")
+        return isinstance(wrapper, type) and isinstance(self._iterable, wrapper) and self._server_write is None
+
+    def _start_response(self, status: str, headers: Lines, exc_info: Any = None) -> Callable[[bytes], object]:
+        """What the app gets as start_response (PEP 3333, "The start_response() Callable")."""
+        try:
+            if self._server_write is not None:
+                if exc_info is None:
+                    raise AssertionError("start_response called again without exc_info")
+                return self._server_start(status, headers, exc_info)  # the server raises it if the head has left
+            if self._head is not None and exc_info is None:
+                raise AssertionError("start_response called again without exc_info")
+            self._head = (status, list(headers))
+            return self._write
+        finally:
+            exc_info = None  # no reference cycle through the traceback
+
+    def _write(self, piece: bytes) -> None:
+        """What the app gets to write with: the head goes with the first piece."""
+        if self._server_write is None:
+            self._settle(piece, more=True)
+        else:
+            self._feed(piece)
+        if not self._replaced and self._server_write is not None:
+            self._server_write(piece)
+
+    def _settle(self, first: bytes | None, more: bool = False) -> None:
+        """Let the app's head pass the stack, and give it to the server. `first` is the first piece of the body, if any."""
+        assert self._head is not None
+        status, lines = self._head
+        response = Response.begun(int(status[:3]), lines)
+        effect = self._pump(response)
+        if type(effect) is Peek:
+            effect = self._pump(self._peek(response, first, more))
+        self._send_head(effect)
+        if self._replaced:
+            self._close_app()
+            self._first, self._iterator = effect.body, iter(())
+        elif self._collector is not None and first is not None:
+            self._feed(first)
+
+    def _peek(self, response: Response, first: bytes | None, more: bool) -> bytes | None:
+        collector = Collector(len(first or b""), response.headers, empty=self._bodiless(response))
+        last = collector.feed(first or b"") or (first is None and not more)
+        return collector.whole() if last else None
+
+    def _bodiless(self, response: Response) -> bool:
+        return self._request.method == "HEAD" or response.status in (204, 304)
+
+    def _answer(self, response: Response) -> Iterable[bytes]:
+        """Send a layer's own answer."""
+        self._send_head(response)
+        self._first = response.body
+        return self
+
+    def _send_head(self, response: Response) -> None:
+        lines = response.headers.lines
+        if response.body is not None:
+            lines, response.body = framed(response, self._request.method)
+            self._replaced = True
+        self._server_write = self._server_start(self._status_line(response), lines)
+        effect = self._pump()
+        if type(effect) is Body:
+            self._collector = Collector(effect.limit, response.headers, empty=self._bodiless(response))
+
+    def _status_line(self, response: Response) -> str:
+        """The app's own words, as long as the status is the app's."""
+        if self._head is not None and self._head[0].startswith(str(response.status)):
+            return self._head[0]
+        return f"{response.status} {PHRASES.get(response.status, 'Unknown')}"
+
+    def _feed(self, piece: bytes) -> None:
+        if self._collector is not None and self._collector.feed(piece):
+            self._end(self._collector.whole())
+
+    def _end(self, whole: bytes | None, error: Exception | None = None) -> None:
+        """The body has ended: tell the stack, once."""
+        if self._collector is not None:
+            self._collector = None
+            try:
+                self._pump(whole, error)
+            except Exception as exc:
+                if exc is not error:
+                    raise
+
+    def _drain(self) -> None:
+        """Read and drop a short request body that nobody will read, so that it cannot be taken for the next request."""
+        environ = self._request.native
+        announced = environ.get("CONTENT_LENGTH") or "0"
+        if announced.isascii() and announced.isdigit() and 0 < int(announced) <= DRAIN:
+            environ["wsgi.input"].read(int(announced))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._first is not None:
+            piece, self._first = self._first, None
+            return piece
+        try:
+            piece = next(self._iterator)
+        except StopIteration:
+            self._end(self._collector.whole() if self._collector else None)
+            raise
+        except Exception as exc:
+            self._end(None, exc)
+            raise
+        self._feed(piece)
+        return piece
+
+    def close(self) -> None:
+        """The server is through with the response, be it sent or not."""
+        try:
+            self._end(None)
+        finally:
+            self._drive.close()
+            self._close_app()
+
+    def _close_app(self) -> None:
+        iterable, self._iterable = self._iterable, ()
+        if hasattr(iterable, "close"):
+            iterable.close()
