@@ -176,12 +176,15 @@ def framed(response: Response, method: str) -> tuple[Lines, bytes]:
     """The header lines and the bytes of a whole response, with exactly one right `Content-Length` or none.
 
     HEAD gets the length of what GET would have sent, and nothing more (RFC 9110 §9.3.2); 204 has no length (§8.6),
-    and neither 204, 205 nor 304 a body (§15.3.5, §15.3.6, §15.4.5).
+    and neither 204, 205 nor 304 a body (§15.3.5, §15.3.6, §15.4.5). A body without a type is one of unknown type (§8.3),
+    which is said, so that no browser guesses HTML.
     """
     body = response.body or b""
     lines = [(k, v) for k, v in response.headers if k.lower() not in ("content-length", "transfer-encoding")]
     if response.status in (204, 304):
-        return lines, b""
+        return [line for line in lines if line[0].lower() != "content-type"], b""
+    if "content-type" not in response.headers:
+        lines.append(("content-type", "application/octet-stream"))
     if response.status == 205:
         body = b""
     return [*lines, ("content-length", str(len(body)))], b"" if method == "HEAD" else body

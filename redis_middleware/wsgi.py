@@ -121,8 +121,7 @@ class _Exchange:
                 self._close_app()
                 return self
             if self._is_file():
-                self._settle(None)
-                return self if self._collector or self._replaced else self._iterable
+                return self._send_file()
             self._iterator = iter(self._iterable)
             self._first = next(self._iterator, None)
             if self._head is None:
@@ -138,6 +137,16 @@ class _Exchange:
             self._settle(self._first)
         elif self._first is not None:
             self._feed(self._first)
+        return self
+
+    def _send_file(self) -> Iterable[bytes]:
+        """Give the server its own file wrapper, unless a layer wants what is in it."""
+        self._settle(None, more=True)
+        if self._replaced:
+            return self
+        if self._collector is None:
+            return self._iterable
+        self._iterator = iter(self._iterable)
         return self
 
     def _is_file(self) -> bool:
@@ -178,7 +187,6 @@ class _Exchange:
         self._send_head(effect)
         if self._replaced:
             self._close_app()
-            self._first, self._iterator = effect.body, iter(())
         elif self._collector is not None and first is not None:
             self._feed(first)
 
@@ -193,13 +201,13 @@ class _Exchange:
     def _answer(self, response: Response) -> Iterable[bytes]:
         """Send a layer's own answer."""
         self._send_head(response)
-        self._first = response.body
         return self
 
     def _send_head(self, response: Response) -> None:
         lines = response.headers.lines
         if response.body is not None:
-            lines, response.body = framed(response, self._request.method)
+            lines, self._first = framed(response, self._request.method)
+            self._iterator = iter(())
             self._replaced = True
         self._server_write = self._server_start(self._status_line(response), lines)
         effect = self._pump()

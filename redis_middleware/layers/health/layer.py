@@ -36,7 +36,8 @@ class Health:
         if request.path != self._path:
             return None
         if request.method not in ("GET", "HEAD"):
-            return Response(405, [("allow", "GET, HEAD"), ("cache-control", "no-store")])
+            headers = [("allow", "GET, HEAD"), ("cache-control", "no-store"), ("content-type", "text/plain; charset=utf-8")]
+            return Response(405, headers, b"The health route answers GET and HEAD.\n")
         key, value = f"h:{token_hex(8)}", token_hex(8).encode()
         began = time.perf_counter()
         try:

@@ -65,10 +65,8 @@ return reply
         allowed = all(count + cost <= limit for (count, _), limit in zip(states, limits, strict=True))
         if allowed:
             states = [(count + cost, reset) for count, reset in states]
-        for key, (count, reset), limit in zip(self.keys, states, limits, strict=True):
-            exhausted = count >= limit
-            if allowed or exhausted:  # who is being denied is kept to the last when memory runs short
-                keep = Keep.HELD if exhausted else Keep.NORMAL
+            for key, (count, reset), limit in zip(self.keys, states, limits, strict=True):
+                keep = Keep.HELD if count >= limit else Keep.NORMAL  # who has nothing left is kept when memory runs short
                 table.set(key, b"%d:%d" % (count, reset), (reset - now) / 1_000_000, keep)
         return Decision(allowed, tuple([count for count, _ in states]), tuple([reset - now for _, reset in states]))
 
