@@ -119,7 +119,7 @@ class _Exchange:
             if type(self._wanted) is Next:
                 await self._run_app()
             else:
-                await self._answer(self._wanted)
+                await self._answer_early(self._wanted)
         finally:  # by an error or a cancellation too: then nothing more is executed
             self._drive.close()
 
@@ -127,6 +127,9 @@ class _Exchange:
         self._wanted = None  # if it raises, the stack is through, and the app's own error page may pass
         self._wanted = await apump(self._drive, self._storage, value, error)
         return self._wanted
+
+    async def _answer_early(self, response: Response) -> None:
+        await self._answer(response)
 
     async def _run_app(self) -> None:
         try:
@@ -264,10 +267,12 @@ class _WebSocket(_Exchange):
             return
         await super()._go(response)
 
+    async def _answer_early(self, response: Response) -> None:
+        await self._receive()  # websocket.connect, which has to be taken before it is answered
+        await self._answer(response)
+
     async def _answer(self, response: Response) -> None:
         """Refuse the handshake: with the whole answer if the server can send one, else by closing (1008, RFC 6455 §7.4.1)."""
-        if self._held is None:
-            await self._receive()  # websocket.connect, which an app has to take before it answers
         if "websocket.http.response" in (self._request.native.get("extensions") or {}):
             await super()._answer(response)
             return

@@ -21,7 +21,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .errors import StorageError, fresh
 from .http import Headers, Request, Response, content_length
@@ -92,16 +92,19 @@ Action = Generator[Any, Any, T]
 
 
 class Layer(Protocol):
-    """The logic of one concern. Any object with these three will do; it need not inherit.
+    """The logic of one concern. Any object with these three will do; it need not inherit. Two class attributes are enough
+    for the first two: `eager, kinds = True, frozenset({"http"})`.
 
     One object serves all requests, of all threads and event loops: what belongs to a request is a local of its flow.
     """
 
-    eager: ClassVar[bool]
-    """Its first ops depend on the request alone, so they may leave together with those of the layers around it."""
+    @property
+    def eager(self) -> bool:
+        """Its first ops depend on the request alone, so they may leave together with those of the layers around it."""
 
-    kinds: ClassVar[frozenset[str]]
-    """`{"http"}` or `{"http", "websocket"}`."""
+    @property
+    def kinds(self) -> frozenset[str]:
+        """`frozenset({"http"})` or `frozenset({"http", "websocket"})`."""
 
     def __call__(self, request: Request, /) -> Flow:
         """The flow of one request."""

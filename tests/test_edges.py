@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from redis_middleware import Health, RateLimit, Response, run
+import redis_middleware
+from redis_middleware import Health, RateLimit, Response, proceed, run
 from redis_middleware.ops import Get, Set
 from redis_middleware.storage import Storage
 
-from .edges import Edge, Seen, hello
+from .edges import ASGI, WSGI, Edge, Seen, hello
 from .toys import Gate, Keeper, Lock, Reader, Rescue, Writer
 
 
@@ -134,8 +135,6 @@ def test_a_layer_that_replaces_the_response_closes_the_apps(edge: Edge, storage:
         eager, kinds = True, frozenset({"http"})
 
         def __call__(self, request: Any) -> Any:
-            from redis_middleware import proceed
-
             yield from proceed()
             return Response(200, [("content-type", "text/plain")], b"mine")
 
@@ -160,8 +159,6 @@ def test_installed_twice_it_acts_once(edge: Edge, storage: Storage, monkeypatch:
 
 
 def twice(name: str) -> Any:
-    import redis_middleware
-
     middleware = getattr(redis_middleware, name)
 
     def install(app: Any, **options: Any) -> Any:
@@ -194,8 +191,6 @@ def test_a_path_is_what_the_client_meant(edge: Edge, storage: Storage) -> None:
 
 
 def test_one_list_of_layers_and_one_storage_serve_both_edges(storage: Storage) -> None:
-    from .edges import ASGI, WSGI
-
     layers = [Health(), RateLimit("3/hour")]
     asgi, wsgi = ASGI(), WSGI()
     over_asgi, over_wsgi = asgi.wrap(hello, layers, storage), wsgi.wrap(hello, layers, storage)

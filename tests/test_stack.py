@@ -410,8 +410,7 @@ def test_closing_runs_finally_but_no_op(caplog: pytest.LogCaptureFixture) -> Non
 def test_a_flow_that_breaks_the_rules_is_told_which(flow: Any, message: str) -> None:
     stack = drive(Toy(flow))
     with pytest.raises((RuntimeError, TypeError), match=message):
-        next(stack)
-        stack.send(begun())
+        _ = [next(stack), stack.send(begun())]
 
 
 def iter_twice() -> Flow:

@@ -66,7 +66,8 @@ class MemoryStorage:
         """What the stored keys cost together, in bytes, as it is counted against `max_bytes`."""
         return self._entries.bytes
 
-    def __len__(self) -> int:
+    @property
+    def key_count(self) -> int:
         """How many keys are stored, those included that have expired and were not collected yet."""
         return len(self._entries.index)
 

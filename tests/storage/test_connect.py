@@ -138,7 +138,7 @@ def test_a_ready_client_gives_its_address_and_not_its_retries(kind: Any) -> None
 
 
 def test_a_ready_client_of_a_sentinel() -> None:
-    ready = redis.Sentinel([("h1", 1)], password="p").master_for("main")
+    ready = redis.Sentinel([("h1", 1)], password="p").master_for("main")  # type: ignore[no-untyped-call]  # redis-py's
     made = connect(ready, timeout=0.25, max_connections=7)
     assert made.sync is not None
     assert made.sync().connection_pool.service_name == "main"

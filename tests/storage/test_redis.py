@@ -207,7 +207,7 @@ def test_each_event_loop_has_a_client_of_its_own(redis_url: str, prefix: str) ->
     async def add() -> int:
         results = await asyncio.gather(*[storage.aexecute([Add(("n",), (1,))]) for _ in range(10)])
         await storage.aclose()
-        return max(result for [result] in results)
+        return max(int(result) for [result] in results)
 
     assert asyncio.run(add()) == 10
     assert storage.execute([Add(("n",), (1,))]) == [11]

@@ -9,12 +9,12 @@ from typing import ClassVar
 import msgspec
 
 from ...errors import ConfigurationError, StorageError
-from ...flow import Flow
+from ...flow import Flow, Layer
 from ...http import Request, Response
 from ...ops import Delete, Get, Set, gather
 
 
-class Health:
+class Health(Layer):
     """Answers `GET {prefix}/health`: writes, reads and deletes a key of its own, and says whether that worked.
 
     200 with `{"status": "pass", …}`, or 503 with `{"status": "fail"}` (draft-inadarei-api-health-check-06); never cached.

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from limits import RateLimitItem, parse_many
 
 from ...errors import ConfigurationError, StorageError
-from ...flow import Flow, proceed
+from ...flow import Flow, Layer, proceed
 from ...http import Request, Response, unavailable
 from ...storage.memory import MemoryStorage
 from .algorithms import Decision, FixedWindow
@@ -18,7 +18,7 @@ from .subjects import client_address, keys_of
 OnError = Literal["open", "closed", "fallback"]
 
 
-class RateLimit:
+class RateLimit(Layer):
     """Allows each subject so many requests in so much time, and answers 429 to the rest: `RateLimit("200/day; 50/hour")`.
 
     A limit is a string in the grammar of the `limits` package or a `limits.RateLimitItem`. All limits of a request are
