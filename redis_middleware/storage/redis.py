@@ -35,8 +35,8 @@ logger = logging.getLogger("redis_middleware")
 
 Command = tuple[str | bytes | int, ...]
 
-LOST = (redis.ConnectionError, redis.TimeoutError, RedisClusterException, OSError, asyncio.TimeoutError)
-"""What redis-py raises when a batch did not reach a server, or its answer did not come back."""
+LOST = (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse, RedisClusterException, OSError)
+"""What redis-py raises when a batch did not reach a server, or no answer of a Redis server came back."""
 
 
 class RedisStorage:
@@ -148,7 +148,7 @@ class RedisStorage:
         if not self._lost:
             self._lost = True
             logger.warning("storage lost: %r: %s: %s", self, type(exc).__name__, exc)
-        return StorageUnavailable(f"{self!r}: {type(exc).__name__}")
+        return StorageUnavailable(f"{self!r}: {type(exc).__name__}: {exc}")
 
 
 def encode(op: Op[Any], prefix: bytes, now: int | None = None, *, whole: bool = False) -> Command:
