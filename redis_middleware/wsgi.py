@@ -6,6 +6,8 @@ Where PEP 3333 leaves the moment open, this edge takes the one that streams best
   replace it by `start_response(…, exc_info)`. PEP 3333 lets no server send it earlier.
 * If no layer waits for the body, the app's own iterable goes to the server with nothing around it but that first piece;
   a `wsgi.file_wrapper` goes as it is, so that the server can use sendfile.
+* A layer that answers early leaves the request's body unread. To read it here would let a slow client hold the thread;
+  the servers drop it or close the connection (the tests hold that against each of them).
 """
 
 from __future__ import annotations
@@ -24,9 +26,6 @@ App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 ACTING = "redis_middleware.layers"
 """Environ key: the layers that act on this request already."""
-
-DRAIN = 64 << 10
-"""Bytes of a request body that an early answer reads and drops, so that the connection can be used again."""
 
 
 class WSGIMiddleware:
@@ -104,7 +103,6 @@ class _Exchange:
             effect = self._pump()
             if type(effect) is Next:
                 return self._run_app()
-            self._drain()
             return self._answer(effect)
         except BaseException:
             self._drive.close()
@@ -233,13 +231,6 @@ class _Exchange:
             except Exception as exc:
                 if exc is not error:
                     raise
-
-    def _drain(self) -> None:
-        """Read and drop a short request body that nobody will read, so that it cannot be taken for the next request."""
-        environ = self._request.native
-        announced = environ.get("CONTENT_LENGTH") or "0"
-        if announced.isascii() and announced.isdigit() and 0 < int(announced) <= DRAIN:
-            environ["wsgi.input"].read(int(announced))
 
     def __iter__(self) -> Iterator[bytes]:
         return self

@@ -240,14 +240,6 @@ def test_a_file_reaches_the_server_as_the_wrapper_that_it_is() -> None:
     assert keeper.bodies == [b"hello"]
 
 
-def test_a_request_body_that_an_early_answer_leaves_unread_is_dropped() -> None:
-    body = io.BytesIO(b"x" * 1000 + b"next request")
-    given = environ("POST") | {"CONTENT_LENGTH": "1000", "wsgi.input": body}
-    answer = wsgi_call(wrap(None, Gate(lambda: Response(200)), checked=False), given)
-    assert answer.status == 200
-    assert body.read() == b"next request"
-
-
 def test_a_storage_that_fails_is_no_500() -> None:
     class Lost(MemoryStorage):
         def execute(self, ops: Any, /) -> list[Any]:
