@@ -3,7 +3,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python -m
 
-.PHONY: help demo test check bench docs clean
+.PHONY: help demo test lint check bench docs clean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -15,11 +15,12 @@ demo: .venv/.demo  ## three frameworks on real servers, every answer checked; RE
 test: .venv/.dev  ## the tests; ARGS="-k rate_limit -x"
 	@$(RUN) pytest $(ARGS)
 
-check: .venv/.dev  ## formatting, lint, types, then the tests
+lint: .venv/.dev  ## formatting, lint and types
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
-	$(RUN) pytest $(ARGS)
+
+check: lint test  ## all of that, and the tests
 
 bench: .venv/.dev  ## the benchmarks; ARGS=--help
 	@$(RUN) benchmarks $(ARGS)
