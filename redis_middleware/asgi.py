@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Literal
 
-from .flow import Body, Collector, Layer, Next, Peek, apump
+from .flow import Body, Collector, Done, Layer, Next, Peek, apump
 from .http import PHRASES, Lines, Request, Response, framed
 from .stack import KINDS, Drive, Stack, checked
 from .storage import Storage, storage_from
@@ -22,6 +22,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ACTING = "redis_middleware.layers"
 """Scope key: the layers that act on this request already."""
+
+UNREADABLE = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
+"""Messages by which the server sends pieces of the body itself."""
 
 
 class ASGIMiddleware:
@@ -98,6 +101,11 @@ def _encoded(lines: Lines) -> list[tuple[bytes, bytes]]:
 class _Exchange:
     """One HTTP request: calls the app, and stands between it and the server."""
 
+    __slots__ = (
+        "_app", "_collector", "_drive", "_forward", "_head", "_held", "_receive", "_replaced", "_request", "_storage",
+        "_wanted",
+    )  # fmt: skip
+
     start = "http.response.start"
     pieces = "http.response.body"
 
@@ -108,41 +116,42 @@ class _Exchange:
         self._forward = send
         self._drive = drive
         self._storage = storage
-        self._wanted: Any = None  # the effect that the stack waits in; None when it is through
-        self._held: Message | None = None  # the app's head, until it may go
+        self._wanted: Any = None  # what the stack waits for: Next, Peek, Body, or None
+        self._held: Message | None = None  # the app's message with its head
+        self._head: Response | None = None  # and what the layers see of it
         self._collector: Collector | None = None  # set while a layer waits for the body
         self._replaced = False
 
     async def run(self) -> None:
+        """Go through the stack and the app."""
         try:
-            await self._pump()
-            if type(self._wanted) is Next:
+            answer = await self._pump()
+            if answer is None:
                 await self._run_app()
             else:
-                await self._answer_early(self._wanted)
+                await self._answer_early(answer)
         finally:  # by an error or a cancellation too: then nothing more is executed
             self._drive.close()
 
-    async def _pump(self, value: Any = None, error: Exception | None = None) -> Any:
+    async def _pump(self, value: Any = None, error: Exception | None = None) -> Response | None:
+        """Resume the stack: the head to send, or None if it wants something else first (`_wanted`), or nothing more."""
         self._wanted = None  # if it raises, the stack is through, and the app's own error page may pass
-        self._wanted = await apump(self._drive, self._storage, value, error)
-        return self._wanted
-
-    async def _answer_early(self, response: Response) -> None:
-        await self._answer(response)
+        effect = await apump(self._drive, self._storage, value, error)
+        if type(effect) is Done:
+            return effect.value  # type: ignore[no-any-return]
+        self._wanted = effect
+        return effect if type(effect) is Response else None
 
     async def _run_app(self) -> None:
         try:
             await self._app(self._request.native, self._receive, self._send)
             await self._app_returned()
         except Exception as exc:
-            if type(self._wanted) in (Next, Peek):
-                await self._pump(error=exc)  # raises it again unless a layer answers
-                await self._answer(self._wanted)
-                return
-            if type(self._wanted) is Body:
-                await self._pump(error=exc)
-            raise
+            if type(self._wanted) not in (Next, Peek, Body):
+                raise
+            answer = await self._pump(error=exc)  # raises it again unless a layer answers
+            assert answer is not None
+            await self._answer(answer)
 
     async def _app_returned(self) -> None:
         """The app has nothing more to say; what it left open is cut short."""
@@ -156,34 +165,36 @@ class _Exchange:
     async def _without_response(self, missing: RuntimeError) -> None:
         """Let a layer answer, or leave it to the server, which knows whether the client is still there."""
         try:
-            await self._answer(await self._pump(error=missing))
+            answer = await self._pump(error=missing)
         except RuntimeError as exc:
             if exc is not missing:
                 raise
+        else:
+            assert answer is not None
+            await self._answer(answer)
 
     async def _send(self, message: Message) -> None:
         """What the app gets as send."""
         kind = message["type"]
         if self._replaced and kind.startswith("http.response."):
             return
-        if kind == self.start and type(self._wanted) is Next:
-            await self._head(message)
-            return
-        if kind == self.pieces and self._wanted is not None:
-            await self._piece(message.get("body", b""), not message.get("more_body", False))
-        elif kind in ("http.response.pathsend", "http.response.zerocopysend") and self._wanted is not None:
-            await self._unread(not message.get("more_body", False))
+        if self._wanted is not None:
+            if kind == self.start:
+                await self._begin(message, Response.begun(message["status"], _decoded(message.get("headers", ()))))
+                return
+            if kind == self.pieces:
+                await self._piece(message.get("body", b""), not message.get("more_body", False))
+            elif kind in UNREADABLE:
+                await self._unread(not message.get("more_body", False))
         if not self._replaced:
             await self._forward(message)
 
-    async def _head(self, message: Message) -> None:
+    async def _begin(self, message: Message, head: Response) -> None:
         """Let the app's head pass the stack."""
-        self._held = message
-        response = Response.begun(message["status"], _decoded(message.get("headers", ())))
-        self._head_seen = response
-        await self._pump(response)
-        if type(self._wanted) is not Peek:
-            await self._go(self._wanted)
+        self._held, self._head = message, head
+        settled = await self._pump(head)
+        if settled is not None:
+            await self._go(settled)
 
     async def _piece(self, piece: bytes, last: bool) -> None:
         """A piece of the body is about to pass."""
@@ -192,9 +203,7 @@ class _Exchange:
             complete = collector.feed(piece) or last
             await self._go(await self._pump(collector.whole() if complete else None))
         if self._collector is not None and (self._collector.feed(piece) or last):
-            collector, self._collector = self._collector, None
-            await self._pump(collector.whole())
-            self._wanted = None
+            await self._body_ended(self._collector.whole())
 
     async def _unread(self, last: bool) -> None:
         """The server sends a piece of the body by itself: nobody here can read it."""
@@ -203,26 +212,38 @@ class _Exchange:
         if self._collector is not None:
             self._collector.limit = -1
             if last:
-                self._collector = None
-                await self._pump(None)
-                self._wanted = None
+                await self._body_ended(None)
+
+    async def _body_ended(self, whole: bytes | None) -> None:
+        self._collector = None
+        await self._pump(whole)
 
     def _collect(self, limit: int) -> Collector:
-        bodiless = self._request.method == "HEAD" or self._head_seen.status in (204, 304)
-        return Collector(limit, self._head_seen.headers, empty=bodiless)
+        assert self._head is not None
+        bodiless = self._request.method == "HEAD" or self._head.status in (204, 304)
+        return Collector(limit, self._head.headers, empty=bodiless)
 
-    async def _go(self, response: Response) -> None:
+    async def _go(self, response: Response | None) -> None:
         """Send the head that the stack has settled: the app's, or another one with its own body."""
+        assert response is not None
         if response.body is not None:
             await self._answer(response)
             return
+        await self._forward(self._app_head(response))
+        if self._wanted is response:
+            await self._pump()
+            self._watch(self._wanted)
+
+    def _watch(self, wanted: Any) -> None:
+        if type(wanted) is Body:
+            self._collector = self._collect(wanted.limit)
+
+    def _app_head(self, response: Response) -> Message:
         assert self._held is not None
-        await self._forward({**self._held, "status": response.status, "headers": _encoded(response.headers.lines)})
-        await self._pump()
-        if type(self._wanted) is Body:
-            self._collector = self._collect(self._wanted.limit)
-        else:
-            self._wanted = None
+        return {**self._held, "status": response.status, "headers": _encoded(response.headers.lines)}
+
+    async def _answer_early(self, response: Response) -> None:
+        await self._answer(response)
 
     async def _answer(self, response: Response) -> None:
         """Send a layer's own answer."""
@@ -230,14 +251,16 @@ class _Exchange:
         lines, body = framed(response, self._request.method)
         await self._forward({"type": self.start, "status": response.status, "headers": _encoded(lines)})
         await self._forward({"type": self.pieces, "body": body})
-        await self._pump()
-        self._wanted = None
+        if self._wanted is response:
+            await self._pump()
 
 
 class _WebSocket(_Exchange):
     """One WebSocket: the handshake is the request, and `101`, or the refusal, its response; the end of the connection
     is the end of a body that nobody can read.
     """
+
+    __slots__ = ()
 
     start = "websocket.http.response.start"
     pieces = "websocket.http.response.body"
@@ -247,25 +270,19 @@ class _WebSocket(_Exchange):
         if self._replaced:
             return
         if type(self._wanted) is Next and kind in ("websocket.accept", "websocket.close"):
-            self._accepted = kind == "websocket.accept"
-            await self._handshake(message)
+            # to close before it has accepted is 403 to the client (ASGI, "Close - send event")
+            status = 101 if kind == "websocket.accept" else 403
+            await self._begin(message, Response.begun(status, _decoded(message.get("headers", ()))))
             return
         await super()._send(message)
 
-    async def _handshake(self, message: Message) -> None:
-        """The app accepts, or closes before it has: to the client that is 403 (ASGI, "Close - send event")."""
-        response = Response.begun(101 if self._accepted else 403, _decoded(message.get("headers", ())))
-        self._held, self._head_seen = message, response
-        await self._go(await self._pump(response))
-
-    async def _go(self, response: Response) -> None:
-        if response.body is None and self._held is not None and self._held["type"] != self.start:
-            headers = {"headers": _encoded(response.headers.lines)} if self._held["type"] == "websocket.accept" else {}
-            await self._forward({**self._held, **headers})
-            await self._pump()
-            self._wanted = self._wanted if type(self._wanted) is Body else None
-            return
-        await super()._go(response)
+    def _app_head(self, response: Response) -> Message:
+        assert self._held is not None
+        if self._held["type"] == self.start:
+            return super()._app_head(response)
+        if self._held["type"] == "websocket.accept":
+            return {**self._held, "headers": _encoded(response.headers.lines)}
+        return self._held
 
     async def _answer_early(self, response: Response) -> None:
         await self._receive()  # websocket.connect, which has to be taken before it is answered
@@ -278,5 +295,5 @@ class _WebSocket(_Exchange):
             return
         self._replaced = True
         await self._forward({"type": "websocket.close", "code": 1008, "reason": PHRASES.get(response.status, "")})
-        await self._pump()
-        self._wanted = None
+        if self._wanted is response:
+            await self._pump()

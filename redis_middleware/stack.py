@@ -13,8 +13,8 @@ Its rules (DESIGN §4), in the order in which they apply to a request:
    is passed on. A body cut short is None.
 5. Whatever happens, every flow that was started is closed.
 
-An edge drives it: it answers `Next` with the app's head (or throws what the app raised), `Peek` and `Body` as they say,
-and takes a `Response` as the head to send.
+An edge drives it: it answers `Next` with the app's head (or throws what the app raised), and `Peek` and `Body` as they say.
+It takes a `Response` as the head to send; one that the stack *returns* is sent too, and the body needs no watching then.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .http import Request, Response, unavailable
 
 logger = logging.getLogger("redis_middleware")
 
-Drive = Generator[Any, Any, None]
+Drive = Generator[Any, Any, Response | None]
 
 KINDS = frozenset({"http", "websocket"})
 
@@ -55,10 +55,14 @@ class Stack:
         try:
             outcome = yield from _inwards(self.layers, request, turns)
             outcome = yield from _outwards(turns, outcome, readers)
-            if isinstance(outcome, Exception):
+            if readers and isinstance(outcome, Response):
+                yield from _send(request, outcome, readers)
+                return None
+            if request.outbox:
                 yield from _flush(request)
+            if isinstance(outcome, Exception):
                 raise outcome
-            yield from _send(request, outcome, readers)
+            return outcome
         finally:
             for turn in reversed(turns):
                 turn.close()
@@ -88,6 +92,8 @@ def _inwards(layers: Sequence[Layer], request: Request, turns: list[Turn]) -> Ge
             if turn.results is None:
                 yield from _fuse(layers, request, turns, place)
             turn.answer(turn.results or [])
+        if type(turn.effect) is Next:
+            continue
         end = yield from _until_next(turn)
         if type(end) is Next or (type(end) is Done and end.value is None):
             continue
@@ -146,7 +152,9 @@ def _outwards(
             turn.throw(outcome)
         else:
             turn.send(outcome)
-        end = yield from _until_body(turn, outcome)
+        end: Any = turn.effect
+        if type(end) is not Done:
+            end = yield from _until_body(turn, outcome)
         if type(end) is Body:
             readers.append(turn)
             continue
@@ -188,10 +196,10 @@ def _outcome(end: Done | Failed, before: Response | Exception | None = None) -> 
     return TypeError(f"a flow returns a Response or None, got {type(value).__name__}")
 
 
-def _send(request: Request, response: Response, readers: list[Turn]) -> Drive:
+def _send(request: Request, response: Response, readers: list[Turn]) -> Generator[Any, Any, None]:
     """Send the head, and resume the readers when the body has ended."""
     try:
-        if readers and _comes_at_once(request, response):
+        if _comes_at_once(request, response):
             whole = yield PEEK
             if whole is not None:
                 yield from _read(readers, whole)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from .flow import Body, Collector, Layer, Next, Peek, pump
+from .flow import Body, Collector, Done, Layer, Next, Peek, pump
 from .http import PHRASES, Lines, Request, Response, framed
 from .stack import Drive, Stack, checked
 from .storage import Storage, storage_from
@@ -103,7 +103,8 @@ class _Exchange:
             effect = self._pump()
             if type(effect) is Next:
                 return self._run_app()
-            return self._answer(effect)
+            self._send_head(effect)
+            return self
         except BaseException:
             self._drive.close()
             self._close_app()
@@ -128,9 +129,10 @@ class _Exchange:
             if self._server_write is not None:
                 self._end(None, exc)
                 raise
-            effect = self._pump(error=exc)  # raises it again unless a layer answers
+            answer = self._pump(error=exc)  # raises it again unless a layer answers
             self._close_app()
-            return self._answer(effect)
+            self._send_head(answer)
+            return self
         if self._server_write is None:
             self._settle(self._first)
         elif self._first is not None:
@@ -196,20 +198,16 @@ class _Exchange:
     def _bodiless(self, response: Response) -> bool:
         return self._request.method == "HEAD" or response.status in (204, 304)
 
-    def _answer(self, response: Response) -> Iterable[bytes]:
-        """Send a layer's own answer."""
-        self._send_head(response)
-        return self
-
-    def _send_head(self, response: Response) -> None:
+    def _send_head(self, effect: Response | Done) -> None:
+        """Give the server the head that the stack has settled; and the body with it, if it is a layer's own answer."""
+        response: Response = effect.value if isinstance(effect, Done) else effect
         lines = response.headers.lines
         if response.body is not None:
             lines, self._first = framed(response, self._request.method)
             self._iterator = iter(())
             self._replaced = True
         self._server_write = self._server_start(self._status_line(response), lines)
-        effect = self._pump()
-        if type(effect) is Body:
+        if effect is response and type(effect := self._pump()) is Body:
             self._collector = Collector(effect.limit, response.headers, empty=self._bodiless(response))
 
     def _status_line(self, response: Response) -> str:

@@ -16,7 +16,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
-from math import ceil, inf
 from threading import Lock
 from typing import Any
 
@@ -26,16 +25,22 @@ from ..ops import Keep, Op, milliseconds
 OVERHEAD = 520
 """Bytes that a key costs besides its text and its value: entry, dictionary, order and bucket (measured, CPython 3.11)."""
 
+NEVER = 2**63
+"""When a key without a ttl expires, in microseconds."""
+
+NEVER_DUE = NEVER // 1_000_000
+
 SWEEP = 8
 """How many due keys a batch removes in passing: more than most batches add, so that expired keys do not pile up."""
 
 
 class _Entry:
-    __slots__ = ("expires", "keep", "size", "value")
+    __slots__ = ("due", "expires", "keep", "size", "value")
 
-    def __init__(self, value: Any, expires: float, keep: Keep, size: int) -> None:
+    def __init__(self, value: Any, expires: int, due: int, keep: Keep, size: int) -> None:
         self.value = value
         self.expires = expires
+        self.due = due  # the first whole second at which it has surely expired
         self.keep = keep
         self.size = size
 
@@ -99,7 +104,7 @@ class _Entries:
         self.bytes = 0
         self.now = 0
         self.index: dict[str, _Entry] = {}
-        self._used: dict[Keep, OrderedDict[str, None]] = {keep: OrderedDict() for keep in Keep}
+        self._used: tuple[OrderedDict[str, None], ...] = tuple(OrderedDict() for _ in Keep)
         self._due: dict[int, set[str]] = {}
         self._seconds: list[int] = []  # a heap of the keys of _due
 
@@ -117,21 +122,22 @@ class _Entries:
         size = OVERHEAD + len(key) + _size(value)
         if size > self.max_bytes:
             raise StorageError(f"a value of {size} bytes does not fit into max_bytes={self.max_bytes}")
-        expires = inf if ttl is None else self.now + milliseconds(ttl) * 1000
+        expires = NEVER if ttl is None else self.now + milliseconds(ttl) * 1000
+        due = -(-expires // 1_000_000)
         entry = self.index.get(key)
         if entry is None:
-            entry = self.index[key] = _Entry(value, expires, Keep.NORMAL if keep is None else keep, size)
+            entry = self.index[key] = _Entry(value, expires, due, Keep.NORMAL if keep is None else keep, size)
             self._used[entry.keep][key] = None
-            self._schedule(key, expires)
+            self._schedule(key, due)
             self.bytes += size
         else:
             self.bytes += size - entry.size
-            entry.value, entry.size = value, size
+            entry.value, entry.size, entry.expires = value, size, expires
             self._reorder(key, entry, entry.keep if keep is None else keep)
-            if expires != entry.expires:
-                self._unschedule(key, entry.expires)
-                entry.expires = expires
-                self._schedule(key, expires)
+            if due != entry.due:
+                self._unschedule(key, entry.due)
+                entry.due = due
+                self._schedule(key, due)
         if self.bytes > self.max_bytes:
             self._make_room(key)
 
@@ -157,7 +163,7 @@ class _Entries:
     def _make_room(self, newest: str) -> None:
         while self.bytes > self.max_bytes and self._seconds and self._seconds[0] * 1_000_000 <= self.now:
             self.sweep(1)
-        for keys in self._used.values():  # SPARE, NORMAL, HELD
+        for keys in self._used:  # SPARE, NORMAL, HELD
             while self.bytes > self.max_bytes and keys:
                 oldest = next(iter(keys))
                 if oldest == newest:
@@ -170,7 +176,7 @@ class _Entries:
     def _remove(self, key: str, entry: _Entry) -> None:
         del self.index[key]
         del self._used[entry.keep][key]
-        self._unschedule(key, entry.expires)
+        self._unschedule(key, entry.due)
         self.bytes -= entry.size
 
     def _reorder(self, key: str, entry: _Entry, keep: Keep) -> None:
@@ -181,20 +187,19 @@ class _Entries:
             entry.keep = keep
             self._used[keep][key] = None
 
-    def _schedule(self, key: str, expires: float) -> None:
-        if expires == inf:
+    def _schedule(self, key: str, due: int) -> None:
+        if due >= NEVER_DUE:
             return
-        second = ceil(expires / 1_000_000)  # the first whole second at which it is surely due
-        bucket = self._due.get(second)
+        bucket = self._due.get(due)
         if bucket is None:
-            self._due[second] = {key}
-            heappush(self._seconds, second)
+            self._due[due] = {key}
+            heappush(self._seconds, due)
         else:
             bucket.add(key)
 
-    def _unschedule(self, key: str, expires: float) -> None:
-        if expires != inf:
-            self._due[ceil(expires / 1_000_000)].discard(key)
+    def _unschedule(self, key: str, due: int) -> None:
+        if due < NEVER_DUE:
+            self._due[due].discard(key)
 
 
 def _apply(op: Op[Any], table: _Entries, now: int) -> Any:

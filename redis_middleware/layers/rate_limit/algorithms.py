@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from ...ops import Keep, Script, Table
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """What a script decided: whether the request is allowed, and the state of each policy after it."""
 
@@ -59,10 +59,10 @@ return reply
 """
 
     def apply(self, table: Table, now: int, /) -> Decision:
-        cost, *policies = (int(arg) for arg in self.args)
-        limits, windows = policies[::2], policies[1::2]
+        numbers = [int(arg) for arg in self.args]
+        cost, limits, windows = numbers[0], numbers[1::2], numbers[2::2]
         states = [_state(table.get(key), now, window) for key, window in zip(self.keys, windows, strict=True)]
-        allowed = all(count + cost <= limit for (count, _), limit in zip(states, limits, strict=True))
+        allowed = all([state[0] + cost <= limit for state, limit in zip(states, limits, strict=True)])
         if allowed:
             states = [(count + cost, reset) for count, reset in states]
             for key, (count, reset), limit in zip(self.keys, states, limits, strict=True):
