@@ -1,10 +1,10 @@
-"""Rate limit, server-side sessions, response cache and health route for any WSGI or ASGI app, over one storage.
+"""Rate limit and health route for any WSGI or ASGI app, over one storage: Redis or memory.
 
     flask_app.wsgi_app = WSGIMiddleware(flask_app.wsgi_app, layers=[Health(), RateLimit("200/day; 50/hour")])
     fastapi_app.add_middleware(ASGIMiddleware, layers=[Health(), RateLimit("200/day; 50/hour")])
 
-The ops that a layer of your own asks for are in `redis_middleware.ops`, what a storage of your own inherits is in
-`redis_middleware.storage`.
+For a layer of your own: what a flow may say is in `redis_middleware.flow` (`proceed`, `body`, `sleep`, `run`), what it may
+ask for in `redis_middleware.ops` (`Get`, `Set`, `gather`, …). For a storage of your own: `redis_middleware.storage.Storage`.
 """
 
 from .asgi import ASGIMiddleware

@@ -9,7 +9,22 @@ A flow is a generator. It yields *effects* and is resumed with their answer:
 | `whole = yield from body(limit)` | `Body` | the whole body once it has gone out; None if it was cut short or is too long |
 | `yield from sleep(seconds)` | `Sleep` | None, later |
 
-and it returns the response; or None to step aside before `proceed()`, or to leave the response as it is after it.
+and it returns the response; or None to step aside before `proceed()`, or to leave the response as it is after it. So a
+whole layer is
+
+    class Greeting(Layer):
+        eager = True
+
+        def __call__(self, request):
+            try:
+                name = yield from Get("greeting:name")
+            except StorageError:
+                return None                                  # serve as if this layer were not there
+            response = yield from proceed()
+            response.headers.add("x-greeting", (name or b"hello").decode())
+            return response
+
+A `StorageError` that a flow does not catch is answered with 503.
 
 `pump` and `apump` answer what needs the storage or a clock, and hand everything else to the edge that called them.
 They are the only two places where sync and async differ.
@@ -29,6 +44,8 @@ from .ops import Op
 
 if TYPE_CHECKING:
     from .storage import Storage
+
+__all__ = ["Action", "Effect", "Flow", "Layer", "arun", "body", "proceed", "run", "sleep"]
 
 logger = logging.getLogger("redis_middleware")
 
@@ -92,19 +109,25 @@ Action = Generator[Any, Any, T]
 
 
 class Layer(Protocol):
-    """The logic of one concern. Any object with these three will do; it need not inherit. Two class attributes are enough
-    for the first two: `eager, kinds = True, frozenset({"http"})`.
+    """The logic of one concern: inherit, and write `__call__`. An object that has all three without inheriting will do, too;
+    class attributes are enough: `eager, kinds = True, frozenset({"http"})`.
 
     One object serves all requests, of all threads and event loops: what belongs to a request is a local of its flow.
     """
 
     @property
     def eager(self) -> bool:
-        """Its first ops depend on the request alone, so they may leave together with those of the layers around it."""
+        """Its first ops depend on the request alone, so they may leave together with those of the layers outside.
+
+        Only ops that are `safe` do. The flow is then started before its turn, and closed again if its turn never comes: it
+        must do nothing but compute before its first op. False, the default, if it needs what a layer outside has done.
+        """
+        return False
 
     @property
     def kinds(self) -> frozenset[str]:
-        """`frozenset({"http"})` or `frozenset({"http", "websocket"})`."""
+        """What it acts on: `frozenset({"http"})`, the default, or `frozenset({"http", "websocket"})`."""
+        return frozenset({"http"})
 
     def __call__(self, request: Request, /) -> Flow:
         """The flow of one request."""
@@ -114,7 +137,8 @@ class Layer(Protocol):
 def proceed() -> Generator[Next, Response, Response]:
     """Run the rest of the stack and the app; the response, with its body still to come.
 
-    Raises what the app raised. Once only, and never inside `except`: an app's error would get the storage's as context.
+    Raises what the app raised; under many frameworks that is nothing, as they answer 500 themselves. Once only, and never
+    inside `except`, where an app's error would get the storage's as its context: note what failed, leave, then proceed.
     """
     return (yield NEXT)
 
@@ -122,8 +146,10 @@ def proceed() -> Generator[Next, Response, Response]:
 def body(limit: int) -> Generator[Body, bytes | None, bytes | None]:
     """Let the head go, and wait for the end: the whole body, or None if it was cut short or has more than `limit` bytes.
 
-    The body streams meanwhile; at most `limit` bytes of it are kept. What happens to the response after this comes too
-    late. If the request is cancelled, this never returns: `finally` runs, but no op can.
+    Cut short means: the app raised, the client left, or the bytes are not as many as `Content-Length` says. An empty body
+    is `b""`. The body streams meanwhile; at most `limit` bytes of it are kept. What is put into the outbox now is stored
+    before the client has the last byte; a change to the response comes too late and is ignored. If the request is
+    cancelled, this never returns: `finally` runs, but no op can.
     """
     return (yield Body(limit))
 
@@ -139,6 +165,8 @@ class Turn:
     __slots__ = ("effect", "flow", "results")
 
     def __init__(self, flow: Generator[Any, Any, Any]) -> None:
+        if not hasattr(flow, "throw"):
+            raise TypeError(f"a layer's __call__ is a generator function, with a 'yield' in it; it returned {flow!r}")
         self.flow = flow
         self.results: list[Any] | None = None  # of ops that left before their turn came
         self.effect: Any = None
@@ -201,9 +229,12 @@ class Turn:
 def execute(ops: tuple[Op[Any], ...]) -> Generator[tuple[Op[Any], ...], list[Any], list[Any]]:
     """Have a batch executed; a storage that is out of reach is the result of each of its ops."""
     try:
-        return (yield ops)
+        results = yield ops
     except StorageError as exc:
         return [exc] * len(ops)
+    if len(results) != len(ops):
+        return [StorageError(f"the storage gave {len(results)} results for {len(ops)} ops")] * len(ops)
+    return results
 
 
 def action(flow: Action[T]) -> Action[T]:

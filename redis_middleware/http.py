@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from .ops import Op
 
+__all__ = ["Headers", "Lines", "Request", "Response"]
+
 Lines = list[tuple[str, str]]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110 §5.6.2
@@ -90,9 +92,13 @@ class Request:
     """One request or WebSocket handshake, as a layer sees it. Belongs to one thread or task.
 
     `kind` is `"http"` or `"websocket"`; `path` is below where the app is mounted (`root_path`) and decoded, `query` is
-    not; `peer` is the address of the other end of the connection, or None where there is none (a unix socket).
-    `native` is the WSGI environ or ASGI scope that the app will get. `outbox` takes ops whose answer nobody waits for:
-    it is sent once before the head goes, and once when the body has ended.
+    not; `peer` is the address of the other end of the connection, without a port, or None where there is none (a unix
+    socket, a test client). Behind a proxy it is the proxy's. `native` is the WSGI environ or ASGI scope that the app will
+    get.
+
+    `outbox` is a list, to append ops to whose answer nobody waits for. It is sent once before the head goes, and once when
+    the body has ended; also if the app raised or the body was cut short, but not if the request was cancelled. What is
+    lost is logged, and never raised.
     """
 
     __slots__ = (

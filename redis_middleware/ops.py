@@ -7,8 +7,11 @@ Both mean the same, and the tests replay the same traces against both to hold th
 A `Script` is one atomic step of your own, said twice: in Lua for Redis, in Python for a table.
 
 Keys are text without the storage's prefix; values are bytes; a `ttl` is in seconds, rounded up to whole milliseconds
-(`None` keeps the key for ever); `now` is an integer of microseconds since the epoch. Ops hold no state of their own:
-one may be used again, by any thread or task.
+(`None` keeps the key for ever); `now` is an integer of microseconds since the epoch. A key is gone at the moment at which
+its ttl is over. Ops hold no state of their own: one may be used again, by any thread or task.
+
+Begin your keys with a word of your own; the layers of this package begin theirs with one letter and a colon. Put a digest
+into a key where a client could choose the text: it bounds the length, and hides what is secret.
 """
 
 from __future__ import annotations
@@ -20,6 +23,11 @@ from math import ceil
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast, overload
 
 from .errors import StorageError
+
+__all__ = [
+    "MAX_TTL", "Arg", "Delete", "Get", "Keep", "Op", "Script", "Set", "SetIfAbsent", "Table", "Touch", "gather",
+    "milliseconds", "perform",
+]  # fmt: skip
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
@@ -34,27 +42,30 @@ MAX_TTL = 2**53 / 1000
 
 
 class Keep(IntEnum):
-    """How long a key is kept when memory runs short (Redis follows its own `maxmemory-policy` instead)."""
+    """What goes first when memory runs short (Redis follows its own `maxmemory-policy` instead).
+
+    `SPARE` goes first, as it can be made again: a cache entry. Then `NORMAL`. `HELD` goes last, as somebody is being held
+    back by it, and must not be able to push it out: a spent limit, a lock.
+    """
 
     SPARE = 0
-    """May go first: it can be made again. Cache entries."""
     NORMAL = 1
     HELD = 2
-    """Goes last: somebody is being denied by it, and must not be able to push it out."""
 
 
 class Table(Protocol):
     """Keys with values and expiry: what `apply` works on, and all that a storage of your own has to offer.
 
-    A value is what the Redis type of the same key would hold: `bytes` for a string, else any tuple, list or dict of
-    bytes, text and numbers, so that it could be serialised. Treat it as immutable: change a copy and `set` that.
+    A value is what the Redis type of the same key would hold: `bytes` for a string; else a tuple, list or dict (with text
+    as keys) of bytes, text, numbers and more of these, so that msgpack can carry it. Whoever gets one treats a tuple and a
+    list alike, and changes a copy. All ops but Scripts store bytes.
     """
 
     def get(self, key: str, /) -> Any | None:
         """The value, or None if the key is absent or expired."""
 
     def set(self, key: str, value: Any, ttl: float | None, keep: Keep | None = None, /) -> None:
-        """Store `value` for `ttl` seconds from now; it replaces value and expiry.
+        """Store `value` for `ttl` seconds from now, always more than 0; it replaces value and expiry.
 
         `keep` None leaves it as it was, which is `Keep.NORMAL` for a new key. A table that never runs short ignores it.
         """
@@ -66,19 +77,26 @@ class Table(Protocol):
 class Op(Generic[T]):
     """A value that asks the storage for something, and is answered with a `T`.
 
-    `value = yield from op` inside a flow gives the answer, or raises `StorageError` there.
+    `value = yield from op` inside a flow gives the answer, or raises `StorageError` there. Without the `yield from`,
+    nothing is asked.
+
+    `safe` says that the op changes nothing (as RFC 9110 §9.2.1 says it of methods), so that it may be executed before it
+    is known to be needed: with the first ops of the layers outside, in one trip. Of the ops here only `Get` is; a Script
+    of yours may say so. So ask for a `Get` first, and alone.
     """
 
     __slots__ = ()
 
     safe: ClassVar[bool] = False
-    """It changes nothing, so it may run before it is known to be needed (RFC 9110 §9.2.1 means the same for methods)."""
 
     def __iter__(self) -> Generator[tuple[Op[T]], Sequence[T], T]:
         return (yield (self,))[0]
 
     def apply(self, table: Table, now: int, /) -> T:
-        """Do it on a table, and return the answer. The caller sees to it that nobody else uses the table meanwhile."""
+        """Do it on a table, and return the answer. The caller sees to it that nobody else uses the table meanwhile.
+
+        May raise anything: a storage calls `perform`, which makes a `StorageError` of it.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no apply(table, now)")
 
 
@@ -149,6 +167,8 @@ class Touch(Op[bool]):
     ttl: float
 
     def __post_init__(self) -> None:
+        if self.ttl is None:
+            raise ValueError("Touch needs a ttl: to keep a key for ever, Set it with ttl=None")
         _check(b"", self.ttl)
 
     def apply(self, table: Table, now: int, /) -> bool:
@@ -170,8 +190,9 @@ class Script(Op[T]):
     * `apply(table, now)` does the same in Python, with `self.keys` and `self.args`.
     * `parse(reply)` makes the answer from what Lua returned (integers, bytes, None, lists of these); by default the reply.
 
-    Keep times in the value itself and use the expiry of keys only to have them collected: then both sides agree
-    to the microsecond. An absent key and one whose time has passed must mean the same.
+    A script that fails halfway has done what it did until then, as in Redis. Keep times in the value itself, and use the
+    expiry of keys only to have them collected: then both sides agree to the microsecond. An absent key and one whose time
+    has passed must mean the same.
     """
 
     lua: ClassVar[str]
@@ -192,8 +213,23 @@ def gather(a: Op[T1], b: Op[T2], c: Op[T3], /) -> Generator[Any, Any, tuple[T1, 
 @overload
 def gather(*ops: Op[Any]) -> Generator[Any, Any, tuple[Any, ...]]: ...
 def gather(*ops: Op[Any]) -> Generator[Any, Any, tuple[Any, ...]]:
-    """Several ops in one batch: `a, b = yield from gather(Get("a"), Get("b"))`. If one fails, its error is raised."""
+    """Several ops in one batch: `a, b = yield from gather(Get("a"), Get("b"))`.
+
+    If one fails, its error is raised; the others were executed all the same.
+    """
     return tuple((yield ops)) if ops else ()
+
+
+def perform(op: Op[Any], table: Table, now: int) -> Any:
+    """What a storage with a table does for each op: its answer, or the `StorageError` that is its result."""
+    try:
+        return op.apply(table, now)
+    except StorageError as exc:
+        return exc
+    except Exception as exc:  # a Script that fails in Lua is one failed op too
+        error = StorageError(f"{type(op).__name__} failed: {exc!r}")
+        error.__cause__ = exc
+        return error
 
 
 def milliseconds(ttl: float) -> int:

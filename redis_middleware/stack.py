@@ -1,6 +1,6 @@
 """The stack: the flows of one request as one generator, which fuses, speculates and unwinds without I/O.
 
-Its rules (DESIGN §4), in the order in which they apply to a request:
+Its rules, in the order in which they apply to a request:
 
 1. *Inwards.* The outermost layer starts; each following one starts too while it is eager. Their first ops leave as one
    batch: all of the layer whose turn it is, and of each inner one only if every op in it is safe. A layer that answers
@@ -66,6 +66,8 @@ class Stack:
         finally:
             for turn in reversed(turns):
                 turn.close()
+            if request.outbox:
+                logger.warning("%d writes lost: the request was cancelled", len(request.outbox))
 
 
 def checked(layers: Iterable[Layer]) -> tuple[Layer, ...]:
@@ -231,6 +233,8 @@ def _read(readers: list[Turn], whole: bytes | None) -> Generator[Any, Any, None]
                 logger.error("%s failed after the head had gone", turn.flow, exc_info=end.error)
                 break
             turn.throw(RuntimeError("proceed() or body() after the body has ended"))
+        if type(end) is Done and isinstance(end.value, Response) and end.value.body is not None:
+            logger.error("%s returned another response after the head had gone", turn.flow)
 
 
 def _flush(request: Request) -> Generator[Any, Any, None]:

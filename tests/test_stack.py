@@ -396,6 +396,42 @@ def test_a_reader_that_fails_after_the_head_does_not_harm_the_response(caplog: p
     assert "failed after the head had gone" in caplog.text
 
 
+def test_a_response_that_is_returned_after_the_head_is_a_logged_mistake(caplog: pytest.LogCaptureFixture) -> None:
+    def late(request: Request) -> Flow:
+        yield from proceed()
+        yield from body(10)
+        return Response(500)
+
+    stack = drive(Toy(late))
+    next(stack)
+    stack.send(begun())
+    next(stack)
+    stack.send(b"x")
+    assert "another response" in caplog.text
+
+
+def test_a_storage_that_gives_too_few_results_has_failed() -> None:
+    stack = drive(Toy(reads("a")), Toy(reads("b")))
+    next(stack)
+    assert stack.send([None]).status == 503
+
+
+def test_writes_of_a_cancelled_request_are_logged_as_lost(caplog: pytest.LogCaptureFixture) -> None:
+    def commits(request: Request) -> Flow:
+        request.outbox.append(Set("s", b"1", ttl=1))
+        return (yield from proceed())
+
+    stack = drive(Toy(commits))
+    next(stack)
+    stack.close()
+    assert "1 writes lost" in caplog.text
+
+
+def test_a_layer_that_is_no_generator_is_told_so() -> None:
+    with pytest.raises(TypeError, match="generator function"):
+        next(drive(Toy(lambda request: None)))
+
+
 def test_a_sleep_is_the_edges_to_do() -> None:
     def waits(request: Request) -> Flow:
         yield from sleep(0.5)

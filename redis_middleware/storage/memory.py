@@ -20,9 +20,9 @@ from threading import Lock
 from typing import Any
 
 from ..errors import ConfigurationError, StorageError
-from ..ops import Keep, Op, milliseconds
+from ..ops import Keep, Op, milliseconds, perform
 
-OVERHEAD = 520
+OVERHEAD = 460
 """Bytes that a key costs besides its text and its value: entry, dictionary, order and bucket (measured, CPython 3.11)."""
 
 NEVER = 2**63
@@ -83,7 +83,7 @@ class MemoryStorage:
             table = self._entries
             table.now = now
             table.sweep(SWEEP)
-            return [_apply(op, table, now) for op in ops]
+            return [perform(op, table, now) for op in ops]
 
     async def aexecute(self, ops: Sequence[Op[Any]], /) -> list[Any]:
         """`execute`: it takes microseconds and never waits for anything but its lock."""
@@ -200,17 +200,6 @@ class _Entries:
     def _unschedule(self, key: str, due: int) -> None:
         if due < NEVER_DUE:
             self._due[due].discard(key)
-
-
-def _apply(op: Op[Any], table: _Entries, now: int) -> Any:
-    try:
-        return op.apply(table, now)
-    except StorageError as exc:
-        return exc
-    except Exception as exc:  # a Script that fails in Lua is one failed op too
-        error = StorageError(f"{type(op).__name__} failed: {exc!r}")
-        error.__cause__ = exc
-        return error
 
 
 def _size(value: Any) -> int:

@@ -75,6 +75,11 @@ def test_a_ttl_that_is_none_is_refused(ttl: float) -> None:
         Touch("k", ttl)
 
 
+def test_to_touch_needs_a_ttl() -> None:
+    with pytest.raises(ValueError, match="ttl=None"):
+        Touch("k", None)  # type: ignore[arg-type]
+
+
 def test_a_value_is_bytes() -> None:
     with pytest.raises(TypeError, match="bytes"):
         Set("k", "text", 1)  # type: ignore[arg-type]

@@ -8,13 +8,15 @@ from hashlib import blake2b
 from ...http import Request
 
 UNKNOWN = "unknown"
-"""The subject of requests whose connection has no address (a unix socket). They share one budget: nobody is unlimited."""
 
 _plain = re.compile(r"[0-9A-Za-z_.:-]{1,64}").fullmatch
 
 
 def client_address(request: Request) -> str:
-    """The address of the connection's other end. No header is believed, as any client can send any header."""
+    """The address of the connection's other end. No header is believed, as any client can send any header.
+
+    Connections without one (a unix socket) are all `"unknown"`, and share one budget: nobody is unlimited by accident.
+    """
     return request.peer or UNKNOWN
 
 
