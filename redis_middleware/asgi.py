@@ -6,6 +6,7 @@ while a layer waits for a body that announces its length (ASGI lets a server wai
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Literal
 
@@ -90,6 +91,13 @@ def request_from(scope: dict[str, Any]) -> Request:
     )
 
 
+def _comes_of(error: BaseException | None, origin: Exception) -> bool:
+    """Whether an app raised `origin`, or something else because of it."""
+    while error is not None and error is not origin:
+        error = error.__cause__ or error.__context__
+    return error is origin
+
+
 def _decoded(headers: Iterable[Iterable[bytes]]) -> Lines:
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
 
@@ -102,10 +110,11 @@ class _Exchange:
     """One HTTP request: calls the app, and stands between it and the server."""
 
     __slots__ = (
-        "_app", "_collector", "_drive", "_forward", "_head", "_held", "_receive", "_replaced", "_request", "_storage",
-        "_wanted",
+        "_app", "_collector", "_drive", "_forward", "_gone", "_head", "_held", "_receive", "_replaced", "_request", "_storage",
+        "_turn", "_wanted",
     )  # fmt: skip
 
+    prefix = "http.response."
     start = "http.response.start"
     pieces = "http.response.body"
 
@@ -121,6 +130,8 @@ class _Exchange:
         self._head: Response | None = None  # and what the layers see of it
         self._collector: Collector | None = None  # set while a layer waits for the body
         self._replaced = False
+        self._gone: OSError | None = None
+        self._turn = asyncio.Lock()
 
     async def run(self) -> None:
         """Go through the stack and the app."""
@@ -147,7 +158,9 @@ class _Exchange:
             await self._app(self._request.native, self._receive, self._send)
             await self._app_returned()
         except Exception as exc:
-            if type(self._wanted) not in (Next, Peek, Body):
+            if self._gone is not None and _comes_of(exc, self._gone):
+                return
+            if self._wanted is None:
                 raise
             answer = await self._pump(error=exc)  # raises it again unless a layer answers
             assert answer is not None
@@ -161,6 +174,8 @@ class _Exchange:
             await self._go(await self._pump(None))
         if type(self._wanted) is Body:
             await self._pump(None)
+        if type(self._wanted) is Response:
+            await self._without_response(RuntimeError("the head could not be sent"))
 
     async def _without_response(self, missing: RuntimeError) -> None:
         """Let a layer answer, or leave it to the server, which knows whether the client is still there."""
@@ -174,10 +189,23 @@ class _Exchange:
             await self._answer(answer)
 
     async def _send(self, message: Message) -> None:
-        """What the app gets as send."""
-        kind = message["type"]
-        if self._replaced and kind.startswith("http.response."):
+        """What the app gets as send. One message at a time: none may overtake a head that the storage holds up."""
+        if self._wanted is None and not self._turn.locked():
+            await self._pass(message)
             return
+        async with self._turn:
+            await self._take(message)
+
+    async def _pass(self, message: Message) -> None:
+        """Send a message on that the stack need not know of."""
+        if not (self._replaced and message["type"].startswith(self.prefix)):
+            await self._forward(message)
+        elif message.get("more_body", False):
+            self._gone = OSError("another response has been sent")
+            raise self._gone  # as if the client had left (ASGI, "Send"): a stream that nobody hears must end
+
+    async def _take(self, message: Message) -> None:
+        kind = message["type"]
         if self._wanted is not None:
             if kind == self.start:
                 await self._begin(message, Response.begun(message["status"], _decoded(message.get("headers", ()))))
@@ -186,8 +214,7 @@ class _Exchange:
                 await self._piece(message.get("body", b""), not message.get("more_body", False))
             elif kind in UNREADABLE:
                 await self._unread(not message.get("more_body", False))
-        if not self._replaced:
-            await self._forward(message)
+        await self._pass(message)
 
     async def _begin(self, message: Message, head: Response) -> None:
         """Let the app's head pass the stack."""
@@ -262,19 +289,18 @@ class _WebSocket(_Exchange):
 
     __slots__ = ()
 
+    prefix = "websocket."
     start = "websocket.http.response.start"
     pieces = "websocket.http.response.body"
 
-    async def _send(self, message: Message) -> None:
+    async def _take(self, message: Message) -> None:
         kind = message["type"]
-        if self._replaced:
-            return
         if type(self._wanted) is Next and kind in ("websocket.accept", "websocket.close"):
             # to close before it has accepted is 403 to the client (ASGI, "Close - send event")
             status = 101 if kind == "websocket.accept" else 403
             await self._begin(message, Response.begun(status, _decoded(message.get("headers", ()))))
             return
-        await super()._send(message)
+        await super()._take(message)
 
     def _app_head(self, response: Response) -> Message:
         assert self._held is not None

@@ -210,15 +210,18 @@ class Turn:
             else:
                 self.throw(TypeError(f"a flow asks for ops with 'yield from op', it yielded {self.effect!r}"))
 
-    def close(self) -> None:
-        """End it where it stands. It may clean up, but an op that it asks for now is not executed."""
-        if type(self.effect) is Done:
-            return
-        for _ in range(9):  # each op that a `finally` asks for ends one attempt
+    def close(self, *, reached: bool = True) -> None:
+        """End it where it stands. It may clean up, but an op that it asks for now is not executed.
+
+        One that its request never `reached` has nothing to clean up, so that is no loss.
+        """
+        ended, self.effect = type(self.effect) is Done, None  # what it ended with may refer back to it
+        for _ in range(0 if ended else 9):  # each op that a `finally` asks for ends one attempt
             try:
                 self.flow.close()
             except RuntimeError as exc:
-                logger.warning("%s asked for an op after its request was cancelled: not executed (%s)", self.flow, exc)
+                level = logging.WARNING if reached else logging.DEBUG
+                logger.log(level, "%s asked for an op after its request had ended: not executed (%s)", self.flow, exc)
             except Exception:
                 logger.exception("%s failed while it was closed", self.flow)
                 return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from .ops import Op
 
@@ -40,6 +40,10 @@ class Headers:
         headers.lines = lines
         return headers
 
+    @overload
+    def get(self, name: str) -> str | None: ...
+    @overload
+    def get(self, name: str, default: str) -> str: ...
     def get(self, name: str, default: str | None = None) -> str | None:
         """The combined value of all lines of a field (RFC 9110 §5.2), or `default` if there are none."""
         values = self.getall(name)
@@ -148,7 +152,7 @@ class Response:
     Raises `ValueError` for a status or a header that cannot be sent, `TypeError` for a body that is not bytes.
     """
 
-    __slots__ = ("body", "headers", "status")
+    __slots__ = ("_body", "headers", "status")
 
     def __init__(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> None:
         if not 200 <= status <= 599:
@@ -157,7 +161,7 @@ class Response:
             raise TypeError(f"body must be bytes, got {type(body).__name__}")
         self.status = status
         self.headers = Headers(headers)
-        self.body: bytes | None = body
+        self._body: bytes | None = body
 
     @classmethod
     def begun(cls, status: int, lines: Lines) -> Response:
@@ -165,8 +169,13 @@ class Response:
         response = cls.__new__(cls)
         response.status = status
         response.headers = Headers.received(lines)
-        response.body = None
+        response._body = None
         return response
+
+    @property
+    def body(self) -> bytes | None:
+        """The whole body of a layer's own answer; None for the app's, still to come. To replace it, return a new response."""
+        return self._body
 
     def __repr__(self) -> str:
         return f"Response({self.status}, {self.headers.lines!r}, {'begun' if self.body is None else self.body!r})"
@@ -200,4 +209,4 @@ def content_length(headers: Headers) -> int | None:
     """What `Content-Length` says, or None if it says nothing or nothing that is a number (RFC 9110 §8.6)."""
     values = set(headers.getall("content-length"))
     text = values.pop().strip() if len(values) == 1 else ""
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None

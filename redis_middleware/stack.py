@@ -52,9 +52,11 @@ class Stack:
         """Drive one request; see the module."""
         turns: list[Turn] = []
         readers: list[Turn] = []
+        answer: Any = None
+        outcome: Any = None
         try:
-            outcome = yield from _inwards(self.layers, request, turns)
-            outcome = yield from _outwards(turns, outcome, readers)
+            answer = yield from _inwards(self.layers, request, turns)
+            outcome = yield from _outwards(turns, answer, readers)
             if readers and isinstance(outcome, Response):
                 yield from _send(request, outcome, readers)
                 return None
@@ -62,8 +64,9 @@ class Stack:
                 yield from _flush(request)
             if isinstance(outcome, Exception):
                 raise outcome
-            return outcome
+            return outcome  # type: ignore[no-any-return]  # a Response: see above
         finally:
+            answer = outcome = None  # an error refers to this frame: no cycle
             for turn in reversed(turns):
                 turn.close()
             if request.outbox:
@@ -88,7 +91,7 @@ def _inwards(layers: Sequence[Layer], request: Request, turns: list[Turn]) -> Ge
     """Go in until a layer answers or the app does; `turns` are then the flows that the answer has to pass."""
     for place, layer in enumerate(layers):
         if place == len(turns):
-            turns.append(Turn(layer(request)))
+            turns.append(_turn(layer, request))
         turn = turns[place]
         if type(turn.effect) is tuple:
             if turn.results is None:
@@ -100,13 +103,26 @@ def _inwards(layers: Sequence[Layer], request: Request, turns: list[Turn]) -> Ge
         if type(end) is Next or (type(end) is Done and end.value is None):
             continue
         while len(turns) > place + 1:
-            turns.pop().close()
+            turns.pop().close(reached=False)
         return _outcome(end)
     try:
         response: Response = yield NEXT
     except Exception as exc:
         return exc
     return response
+
+
+def _turn(layer: Layer, request: Request) -> Turn:
+    """Start the flow of a layer; one that fails before it is a flow fails in its turn, too."""
+    try:
+        return Turn(layer(request))
+    except Exception as exc:
+        return Turn(_failing(exc))
+
+
+def _failing(error: Exception) -> Generator[Any, Any, None]:
+    raise error
+    yield
 
 
 def _fuse(layers: Sequence[Layer], request: Request, turns: list[Turn], place: int) -> Generator[Any, Any, None]:
@@ -117,14 +133,14 @@ def _fuse(layers: Sequence[Layer], request: Request, turns: list[Turn], place: i
         if inner == len(turns):
             if not layer.eager:
                 break
-            turns.append(Turn(layer(request)))
+            turns.append(_turn(layer, request))
         turn = turns[inner]
         effect = turn.effect
         if type(effect) is tuple:
             if turn.results is None and all(op.safe for op in effect):
                 batch += effect
                 together.append(turn)
-        elif type(effect) is not Next:
+        elif type(effect) is not Next and not (type(effect) is Done and effect.value is None):
             break  # it answered, or failed: nothing inside it is likely to be reached
     results = yield from execute(batch)
     start = 0

@@ -54,17 +54,21 @@ class WSGIMiddleware:
 
 def request_from(environ: Environ) -> Request:
     """The request's view of an environ."""
-    path = environ.get("PATH_INFO", "")
     return Request(
         environ["REQUEST_METHOD"],
-        path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace"),
+        _decoded(environ.get("PATH_INFO", "")),
         query=environ.get("QUERY_STRING", ""),
         scheme=environ.get("wsgi.url_scheme", "http"),
-        root_path=environ.get("SCRIPT_NAME", ""),
+        root_path=_decoded(environ.get("SCRIPT_NAME", "")),
         headers=lambda: _header_lines(environ),
         peer=environ.get("REMOTE_ADDR") or None,
         native=environ,
     )
+
+
+def _decoded(path: str) -> str:
+    """A path as the text that it is: PEP 3333 has its bytes, each as a character of latin-1."""
+    return path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
 
 
 def _header_lines(environ: Environ) -> Lines:
@@ -122,7 +126,7 @@ class _Exchange:
             if self._is_file():
                 return self._send_file()
             self._iterator = iter(self._iterable)
-            self._first = next(self._iterator, None)
+            self._first = self._first_piece()
             if self._head is None:
                 raise RuntimeError("the app returned without calling start_response")
         except Exception as exc:
@@ -138,6 +142,13 @@ class _Exchange:
         elif self._first is not None:
             self._feed(self._first)
         return self
+
+    def _first_piece(self) -> bytes | None:
+        """The first piece that is not empty: only that makes a server send the head (PEP 3333, "The start_response()")."""
+        for piece in self._iterator:
+            if piece:
+                return piece
+        return None
 
     def _send_file(self) -> Iterable[bytes]:
         """Give the server its own file wrapper, unless a layer wants what is in it."""
@@ -182,6 +193,8 @@ class _Exchange:
         status, lines = self._head
         response = Response.begun(int(status[:3]), lines)
         effect = self._pump(response)
+        if isinstance(effect, Done) and effect.value is None:
+            effect = Done(response)  # a layer failed before, and this is the app's page about it
         if type(effect) is Peek:
             effect = self._pump(self._peek(response, first, more))
         self._send_head(effect)
@@ -206,7 +219,12 @@ class _Exchange:
             lines, self._first = framed(response, self._request.method)
             self._iterator = iter(())
             self._replaced = True
-        self._server_write = self._server_start(self._status_line(response), lines)
+        try:
+            self._server_write = self._server_start(self._status_line(response), lines)
+        except Exception as exc:
+            if effect is response:
+                self._pump(error=exc)
+            raise
         if effect is response and type(effect := self._pump()) is Body:
             self._collector = Collector(effect.limit, response.headers, empty=self._bodiless(response))
 

@@ -151,6 +151,48 @@ def test_a_client_that_leaves_ends_the_body() -> None:
     assert keeper.bodies == [None]
 
 
+def test_a_head_that_cannot_be_sent_ends_the_body_of_those_who_wait() -> None:
+    keeper = Keeper()
+
+    async def gone(message: Any) -> None:
+        raise OSError("client disconnected")
+
+    with pytest.raises(OSError, match="disconnected"):
+        asyncio.run(wrap(sends(START, piece(b"a")), keeper)(scope(), None, gone))  # type: ignore[arg-type]
+    assert keeper.bodies == [None]
+
+
+def test_a_stream_that_nobody_hears_is_ended() -> None:
+    class Replace:
+        eager, kinds = True, frozenset({"http"})
+
+        def __call__(self, request: Any) -> Any:
+            yield from proceed()
+            return Response(503)
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        while True:
+            await send(piece(b"x", True))
+
+    assert [message.get("status") for message in run(wrap(endless, Replace()), scope())] == [503, None]
+
+
+def test_no_message_overtakes_a_head_that_the_storage_holds_up() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def ping() -> None:
+            await asyncio.sleep(0)
+            await send(piece(b"ping", True))
+
+        other = asyncio.create_task(ping())
+        await send(START)
+        await other
+        await send(piece(b""))
+
+    sent = run(wrap(app, Writer(), storage=Slow()), scope())
+    assert [message["type"] for message in sent] == ["http.response.start"] + ["http.response.body"] * 2
+
+
 def test_a_layer_that_fails_on_the_way_out_leaves_the_apps_error_page_alone() -> None:
     class Fails:
         eager, kinds = True, frozenset({"http"})

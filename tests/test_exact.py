@@ -46,7 +46,7 @@ def test_sixteen_threads_on_one_memory_admit_exactly_the_limit() -> None:
 
 def test_a_denied_request_takes_nothing_from_the_other_limits(edge: Edge, redis_url: str, prefix: str, clock: Clock) -> None:
     for storage in (MemoryStorage(clock=clock), RedisStorage(redis_url, prefix=prefix, clock=clock, timeout=5)):
-        call = edge.wrap(hello, [RateLimit("100/hour; 1/minute")], storage)
+        call = edge.wrap(hello, [RateLimit("100/hour; 1/minute", clock=clock)], storage)
         answers = [call() for _ in range(20)]
         assert [answer.status for answer in answers] == [200] + [429] * 19
         assert answers[-1].headers.get("ratelimit") == '"hour";r=99;t=3600, "minute";r=0;t=60'

@@ -110,6 +110,44 @@ def test_a_layer_without_ops_does_not_stop_the_fusing() -> None:
     assert next(stack) == (Set("a", b"1", 1), Get("b"))
 
 
+def test_a_layer_that_steps_aside_does_not_stop_the_fusing() -> None:
+    def aside(request: Request) -> Flow:
+        return None
+        yield ()
+
+    assert next(drive(Toy(reads("a")), Toy(aside), Toy(reads("b")))) == (Get("a"), Get("b"))
+
+
+def test_a_layer_that_fails_before_it_is_a_flow_fails_in_its_turn() -> None:
+    cleaned = []
+
+    def cleans(request: Request) -> Flow:
+        try:
+            return (yield from proceed())
+        finally:
+            cleaned.append(True)
+
+    def fails(request: Request) -> Flow:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        next(drive(Toy(cleans), Toy(fails)))
+    assert cleaned == [True]
+
+
+def test_an_inner_flow_that_was_not_reached_is_closed_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    def cleans(request: Request) -> Flow:
+        try:
+            return (yield from proceed())
+        finally:
+            yield from Delete("lock")
+
+    stack = drive(Toy(reads("a")), Toy(cleans))
+    next(stack)
+    assert stack.send([b"hit"]).body == b"hit"
+    assert not caplog.records
+
+
 def test_a_layer_that_is_not_eager_ends_the_batch() -> None:
     stack = drive(Toy(reads("a")), Toy(reads("b"), eager=False), Toy(reads("c")))
     assert next(stack) == (Get("a"),)

@@ -99,6 +99,34 @@ def test_a_generator_that_fails_before_its_first_piece_may_still_change_the_head
     assert call(wrap(app, Keeper())).status == 500
 
 
+def test_an_empty_first_piece_does_not_settle_the_head() -> None:
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", HEAD)
+        yield b""
+        try:
+            raise ZeroDivisionError
+        except ZeroDivisionError:
+            start_response("500 Oops", HEAD, sys.exc_info())
+        yield b"sorry"
+
+    answer = call(wrap(app, Reader("a"), Keeper()))
+    assert (answer.status, answer.body, answer.headers.get("x-a")) == (500, b"sorry", "none")
+
+
+def test_a_head_that_the_server_refuses_ends_the_body_of_those_who_wait() -> None:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", HEAD)
+        return [b"a"]
+
+    def refuse(*head: Any) -> Any:
+        raise OSError("gone")
+
+    keeper = Keeper()
+    with pytest.raises(OSError, match="gone"):
+        wrap(app, keeper, checked=False)(environ(), refuse)
+    assert keeper.bodies == [None]
+
+
 def test_start_response_with_exc_info_after_the_head_raises_the_error() -> None:
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", HEAD)

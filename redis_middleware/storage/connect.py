@@ -26,23 +26,25 @@ from ..errors import ConfigurationError
 
 SCHEMES = "redis://, rediss://, redis+unix://, redis+sentinel://, redis+cluster:// (or valkey for redis), memory://"
 
+_BOOLEAN = {"true": True, "True": True, "1": True, "false": False, "False": False, "0": False}.__getitem__
+
 OPTIONS: Mapping[str, Callable[[str], Any]] = {
-    "db": int,
+    "db": lambda text: _number("the database", text),
     "username": str,
     "password": str,
-    "protocol": int,
+    "protocol": {"2": 2, "3": 3}.__getitem__,
     "client_name": str,
     "health_check_interval": float,
     "sentinel_username": str,
     "sentinel_password": str,
-    "ssl": lambda text: {"true": True, "false": False, "1": True, "0": False}[text.lower()],
+    "ssl": _BOOLEAN,
     "ssl_ca_certs": str,
     "ssl_ca_path": str,
     "ssl_certfile": str,
     "ssl_keyfile": str,
     "ssl_password": str,
-    "ssl_cert_reqs": str,
-    "ssl_check_hostname": lambda text: {"true": True, "false": False, "1": True, "0": False}[text.lower()],
+    "ssl_cert_reqs": {name: name for name in ("required", "optional", "none")}.__getitem__,
+    "ssl_check_hostname": _BOOLEAN,
 }
 """What may stand in the query of a URL, and how it is read."""
 
@@ -76,11 +78,10 @@ class _Calm:
         }
 
     def pool(self, module: Any, connection_class: type[Any], kwargs: Mapping[str, Any], retry: type[Any]) -> Any:
-        """A client with a pool of its own: at most `max_connections`, waiting `timeout` for a free one."""
-        pool = module.BlockingConnectionPool(
+        """A client with a pool of its own."""
+        pool = module.ConnectionPool(
             connection_class=connection_class,
             max_connections=self.max_connections,
-            timeout=self.timeout,
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
             **{**kwargs, **self.kwargs(retry)},
         )
@@ -104,12 +105,14 @@ def _from_url(url: str, calm: _Calm) -> Connect:
     scheme, parts = _split(url)
     options = _options(parts)
     if scheme in ("redis+unix", "unix"):
-        if not parts.path:
+        if not parts.path or parts.netloc.rpartition("@")[2]:
             raise ConfigurationError("the URL has no path: a unix socket is redis+unix:///path/to/socket?db=0")
         return _single(False, {**options, "path": unquote(parts.path)}, calm)
     nodes = _nodes(parts.netloc.rpartition("@")[2], 26379 if "sentinel" in scheme else 6379)
     path = [unquote(part) for part in parts.path.split("/") if part]
     if scheme == "redis+cluster":
+        if path or "db" in options:
+            raise ConfigurationError("the URL names a database: a cluster has only one")
         return _cluster(nodes, options, calm)
     if scheme == "redis+sentinel":
         if not path:
@@ -164,7 +167,7 @@ def _nodes(netloc: str, port: int) -> list[tuple[str, int]]:
         name, colon, number = rest.partition(":")
         if bracket:
             name = host.removeprefix("[")
-        if (not name and colon) or (":" in number):
+        if (not name and colon) or ":" in number or (bracket and rest and not rest.startswith(":")):
             raise ConfigurationError("the storage URL has a host that does not parse; expected host[:port]")
         nodes.append((unquote(name) or "localhost", _number("a port", number) if colon else port))
     return nodes

@@ -12,10 +12,11 @@ Rules:
 
 from __future__ import annotations
 
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from threading import Lock
 from typing import Any
 
@@ -61,6 +62,7 @@ class MemoryStorage:
         self._max_bytes = max_bytes
         self._clock = clock
         self._lock = Lock()
+        self._pid = os.getpid()
         self._entries = _Entries(max_bytes)
 
     def __repr__(self) -> str:
@@ -78,12 +80,20 @@ class MemoryStorage:
 
     def execute(self, ops: Sequence[Op[Any]], /) -> list[Any]:
         """Execute a batch at once and atomically. An op that fails has a `StorageError` as its result."""
+        if self._pid != os.getpid():
+            self._after_fork()
         with self._lock:
             now = int(self._clock() * 1_000_000)
             table = self._entries
             table.now = now
             table.sweep(SWEEP)
             return [perform(op, table, now) for op in ops]
+
+    def _after_fork(self) -> None:
+        """A child has no thread that could give back a lock, or finish a batch, that was under way in its parent."""
+        if self._lock.locked():
+            self._entries = _Entries(self._max_bytes)
+        self._lock, self._pid = Lock(), os.getpid()
 
     async def aexecute(self, ops: Sequence[Op[Any]], /) -> list[Any]:
         """`execute`: it takes microseconds and never waits for anything but its lock."""
@@ -152,16 +162,16 @@ class _Entries:
         """Remove at most `most` keys whose time has passed."""
         seconds, now = self._seconds, self.now
         while seconds and most > 0 and seconds[0] * 1_000_000 <= now:
-            bucket = self._due[seconds[0]]
-            while bucket and most > 0:
+            bucket = self._due.get(seconds[0])
+            if bucket is None:
+                heappop(seconds)
+            else:
                 key = next(iter(bucket))
                 self._remove(key, self.index[key])
-                most -= 1
-            if not bucket:
-                del self._due[heappop(seconds)]
+            most -= 1
 
     def _make_room(self, newest: str) -> None:
-        while self.bytes > self.max_bytes and self._seconds and self._seconds[0] * 1_000_000 <= self.now:
+        while self.bytes > self.max_bytes and self._seconds and self._seconds[0] * 1_000_000 <= self.now:  # what expired
             self.sweep(1)
         for keys in self._used:  # SPARE, NORMAL, HELD
             while self.bytes > self.max_bytes and keys:
@@ -198,16 +208,25 @@ class _Entries:
             bucket.add(key)
 
     def _unschedule(self, key: str, due: int) -> None:
-        if due < NEVER_DUE:
-            self._due[due].discard(key)
+        if due >= NEVER_DUE:
+            return
+        bucket = self._due[due]
+        bucket.discard(key)
+        if not bucket:
+            del self._due[due]
+            if len(self._seconds) > 2 * len(self._due) + 64:  # seldom enough to cost nothing on the average
+                self._seconds = list(self._due)
+                heapify(self._seconds)
 
 
 def _size(value: Any) -> int:
-    """About how many bytes a value takes; long sequences are taken to hold numbers."""
+    """About how many bytes a value takes; a sequence that begins and ends with a number is taken to hold numbers."""
     if type(value) is bytes or type(value) is str:
         return len(value)
     if isinstance(value, dict):
         return 64 + sum(len(key) + 120 + _size(item) for key, item in value.items())
     if isinstance(value, (tuple, list)):
-        return 56 + 40 * len(value)
+        if value and type(value[0]) is int and type(value[-1]) is int:
+            return 56 + 40 * len(value)
+        return 56 + sum([8 + _size(item) for item in value])
     return 32

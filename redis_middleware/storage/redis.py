@@ -16,16 +16,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha1
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import redis
 from redis.client import NEVER_DECODE
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, ReadOnlyError, RedisClusterException
 
 from ..errors import ConfigurationError, StorageError, StorageUnavailable
 from ..ops import Delete, Get, Op, Script, Set, SetIfAbsent, Touch, milliseconds
@@ -35,8 +36,17 @@ logger = logging.getLogger("redis_middleware")
 
 Command = tuple[str | bytes | int, ...]
 
-LOST = (redis.ConnectionError, redis.TimeoutError, redis.InvalidResponse, RedisClusterException, OSError)
+LOST = (redis.RedisError, RedisClusterException, OSError)
 """What redis-py raises when a batch did not reach a server, or no answer of a Redis server came back."""
+
+DEGRADED = (NoPermissionError, OutOfMemoryError, ReadOnlyError)
+"""Answers that the server will give again until somebody puts it right: logged when they begin and when they end."""
+
+UNSENT = b"redis_middleware: no command"
+"""What an ECHO says that stands for an op that makes no command."""
+
+QUEUE = 4
+"""How many times `timeout` a batch waits for a connection. Others being served first is no outage, up to a point."""
 
 
 class RedisStorage:
@@ -46,9 +56,9 @@ class RedisStorage:
     and TLS are taken over, its retries and longer timeouts are not. One object serves threads, which share one pool,
     and event loops, each of which has its own; nothing is connected before it is used.
 
-    `prefix` goes in front of every key. `timeout` (0.25 s) bounds connecting, and every wait for a connection or an answer.
-    `max_connections` (32) bounds each pool. `clock` gives seconds in place of the server's own time to scripts: for
-    tests, where time has to be moved.
+    `prefix` goes in front of every key. `timeout` (0.25 s) bounds connecting, and every wait for an answer; the wait for
+    one of `max_connections` (32, for all threads, and for each event loop) is bounded by four times that. `clock` gives
+    seconds in place of the server's own time to scripts: for tests, where time has to be moved.
 
     Raises `ConfigurationError` for a URL that does not parse or options out of range. Its message never shows the URL.
     """
@@ -68,39 +78,56 @@ class RedisStorage:
             raise ConfigurationError(f"max_connections must be at least 1, got {max_connections}")
         self._connect: Connect = connect(target, timeout=timeout, max_connections=max_connections)
         self._prefix = prefix.encode()
+        self._wait = QUEUE * timeout
+        self._max_connections = max_connections
         self._clock = clock
         self._lock = Lock()
         self._client: Any = None
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
-        self._lost = False
+        self._gate = BoundedSemaphore(max_connections)
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
+        self._trouble = ""
 
     def __repr__(self) -> str:
         return f"RedisStorage({self._connect.where}, prefix={self._prefix.decode()!r})"
 
     def execute(self, ops: Sequence[Op[Any]], /) -> list[Any]:
         """Execute a batch by one pipeline. Blocks for at most a few times `timeout`; safe for threads."""
+        if not self._gate.acquire(timeout=self._wait):
+            raise self._busy()
         try:
             client = self._client or self._open()
             replies = self._send(client, self._encode(ops)).execute(raise_on_error=False)
             if unknown := _unknown_scripts(replies):
-                again = [ops[i] for i in unknown]
-                _put(replies, unknown, self._send(client, self._encode(again, whole=True)).execute(raise_on_error=False))
+                again = self._encode([ops[i] for i in unknown], whole=True)
+                _put(replies, unknown, self._send(client, again).execute(raise_on_error=False))
         except LOST as exc:
             raise self._unavailable(exc) from exc
+        finally:
+            self._gate.release()
         return self._decode(ops, replies)
 
     async def aexecute(self, ops: Sequence[Op[Any]], /) -> list[Any]:
         """Execute a batch by one pipeline of the running event loop's own client."""
         if self._connect.asynchronous is None:
             return await asyncio.to_thread(self.execute, ops)
+        loop = self._loops.get(asyncio.get_running_loop()) or await self._aopen(self._connect.asynchronous)
+        if loop.gate.locked():
+            try:
+                async with asyncio.timeout(self._wait):
+                    await loop.gate.acquire()
+            except TimeoutError:
+                raise self._busy() from None
+        else:
+            await loop.gate.acquire()
         try:
-            client = self._clients.get(asyncio.get_running_loop()) or self._aopen(self._connect.asynchronous)
-            replies = await self._send(client, self._encode(ops)).execute(raise_on_error=False)
+            replies = await self._send(loop.client, self._encode(ops)).execute(raise_on_error=False)
             if unknown := _unknown_scripts(replies):
-                again = [ops[i] for i in unknown]
-                _put(replies, unknown, await self._send(client, self._encode(again, whole=True)).execute(raise_on_error=False))
+                again = self._encode([ops[i] for i in unknown], whole=True)
+                _put(replies, unknown, await self._send(loop.client, again).execute(raise_on_error=False))
         except LOST as exc:
             raise self._unavailable(exc) from exc
+        finally:
+            loop.gate.release()
         return self._decode(ops, replies)
 
     def close(self) -> None:
@@ -112,9 +139,9 @@ class RedisStorage:
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop. They open again when they are needed."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
+        loop = self._loops.pop(asyncio.get_running_loop(), None)
+        if loop is not None:
+            await loop.ending.aclose()
 
     def _open(self) -> Any:
         if self._connect.sync is None:
@@ -124,13 +151,32 @@ class RedisStorage:
                 self._client = self._connect.sync()
             return self._client
 
-    def _aopen(self, make: Callable[[], Any]) -> Any:
-        client = self._clients[asyncio.get_running_loop()] = make()
-        return client
+    async def _aopen(self, make: Callable[[], Any]) -> _Loop:
+        """A client for the running loop, to be closed when the loop ends: loops close what they know is being iterated."""
+        running = asyncio.get_running_loop()
+        client = make()
+        loop = self._loops[running] = _Loop(client, asyncio.Semaphore(self._max_connections), self._until_the_end(client))
+        await anext(loop.ending)
+        return loop
+
+    async def _until_the_end(self, client: Any) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            self._loops.pop(asyncio.get_running_loop(), None)
+            await client.aclose()
 
     def _encode(self, ops: Sequence[Op[Any]], *, whole: bool = False) -> list[Command]:
+        """The commands of a batch. In place of an op that makes none goes an ECHO: it must not harm the others."""
         now = None if self._clock is None else int(self._clock() * 1_000_000)
-        return [encode(op, self._prefix, now, whole=whole) for op in ops]
+        commands = []
+        for op in ops:
+            try:
+                commands.append(encode(op, self._prefix, now, whole=whole))
+            except Exception as exc:
+                logger.error("%r cannot be sent", op, exc_info=exc)
+                commands.append(("ECHO", UNSENT))
+        return commands
 
     def _send(self, client: Any, commands: Sequence[Command]) -> Any:
         pipeline = client.pipeline(transaction=False)
@@ -139,28 +185,47 @@ class RedisStorage:
         return pipeline
 
     def _decode(self, ops: Sequence[Op[Any]], replies: Sequence[Any]) -> list[Any]:
-        if self._lost:
-            self._lost = False
-            logger.warning("storage back: %r", self)
+        refused = next((str(reply) for reply in replies if isinstance(reply, DEGRADED)), "")
+        self._note(refused and f"storage refuses: {self!r}: {refused}")
         return [decode(op, reply) for op, reply in zip(ops, replies, strict=True)]
 
     def _unavailable(self, exc: Exception) -> StorageUnavailable:
-        if not self._lost:
-            self._lost = True
-            logger.warning("storage lost: %r: %s: %s", self, type(exc).__name__, exc)
+        self._note(f"storage lost: {self!r}: {type(exc).__name__}: {exc}")
         return StorageUnavailable(f"{self!r}: {type(exc).__name__}: {exc}")
+
+    def _busy(self) -> StorageUnavailable:
+        return StorageUnavailable(f"{self!r}: all {self._max_connections} connections were busy for {self._wait} s")
+
+    def _note(self, trouble: str) -> None:
+        """Log a change of state, and not each request that meets it."""
+        kind = trouble.partition(":")[0]
+        if kind != self._trouble:
+            self._trouble = kind
+            logger.warning("%s", trouble or f"storage back: {self!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """What belongs to one event loop: a client, who may use it, and what closes it."""
+
+    client: Any
+    gate: asyncio.Semaphore
+    ending: AsyncGenerator[None]
 
 
 def encode(op: Op[Any], prefix: bytes, now: int | None = None, *, whole: bool = False) -> Command:
     """The Redis command of an op, `whole` scripts by their text and others by their digest.
 
-    Raises `TypeError` for an op that is none of ours and no `Script`: only a Script carries its own meaning.
+    Raises `TypeError` for an op that is none of ours and no `Script`, as only a Script carries its own meaning, and for what
+    no command can carry.
     """
     match op:
         case Get():
             return ("GET", _key(prefix, op.key))
         case Script():
             lua = type(op).lua
+            if not all([type(arg) in (int, str, bytes) for arg in op.args]):
+                raise TypeError(f"args must be text, bytes or whole numbers, got {op.args!r}")
             script = script_text(lua, now is None) if whole else script_digest(lua, now is None)
             keys = [_key(prefix, key) for key in op.keys]
             clock = () if now is None else (now,)
@@ -177,21 +242,28 @@ def encode(op: Op[Any], prefix: bytes, now: int | None = None, *, whole: bool = 
 
 
 def decode(op: Op[Any], reply: Any) -> Any:
-    """The answer of an op from its reply; a `StorageError` if the server answered with an error."""
+    """The answer of an op from its reply; a `StorageError` if the server answered with an error, or it was never sent."""
+    if reply == UNSENT:
+        return StorageError(f"{type(op).__name__} cannot be sent, see the log")
     if isinstance(reply, Exception):
-        if not isinstance(reply, RedisError):
-            raise reply
-        error = StorageError(f"{type(op).__name__}: {reply}")
-        error.__cause__ = reply
-        return error
+        return _failed(op, reply)
     match op:
         case Get():
             return reply
         case Script():
-            return op.parse(reply)
+            try:
+                return op.parse(reply)
+            except Exception as exc:  # somebody's parse must not harm the others of the batch
+                return _failed(op, exc)
         case Set():
             return None
     return bool(reply)
+
+
+def _failed(op: Op[Any], cause: Exception) -> StorageError:
+    error = StorageError(f"{type(op).__name__}: {cause}")
+    error.__cause__ = cause
+    return error
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -118,6 +119,37 @@ def test_a_key_that_is_written_again_and_again_leaves_nothing_behind(clock: Cloc
     entries = storage._entries
     assert sum(map(len, entries._due.values())) == 1
     assert len(entries._seconds) <= 5 + 2
+
+
+def test_a_key_touched_for_ever_leaves_nothing_behind(clock: Clock) -> None:
+    storage = MemoryStorage(clock=clock)
+    storage.execute([Set("a", b"1", ttl=3600)])
+    for _ in range(1000):
+        clock.move(1)
+        storage.execute([Touch("a", 3600)])
+    entries = storage._entries
+    assert len(entries._due) == 1
+    assert len(entries._seconds) <= 2 + 64
+
+
+def test_what_is_inside_of_sequences_is_counted(clock: Clock) -> None:
+    storage = MemoryStorage(clock=clock)
+    storage._entries.set("a", (b"x" * 100_000,) * 10, None)
+    assert storage.used_bytes > 1_000_000
+
+
+def test_a_child_is_not_held_up_by_a_batch_of_its_parent() -> None:
+    storage = MemoryStorage()
+    storage.execute([Set("a", b"1", ttl=60)])
+    storage._lock.acquire()
+    child = os.fork()
+    if child == 0:
+        storage.execute([Set("b", b"1", ttl=60)])
+        os._exit(0)
+    storage._lock.release()
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+    assert storage.execute([Get("a")]) == [b"1"]
 
 
 def test_threads_share_it() -> None:

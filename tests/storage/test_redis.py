@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -193,6 +194,79 @@ def test_what_timed_out_is_not_sent_again(both: Both) -> None:
         os.kill(server.process.pid, signal.SIGCONT)
         assert control.get("n") == b"2", "the one that timed out was executed, once"
         assert both.execute(storage, [Add(("n",), (1,))]) == [3], "and its answer is nobody else's"
+
+
+class Raises(Script[int]):
+    lua: ClassVar[str] = "return 1"
+
+    def parse(self, reply: Any, /) -> int:
+        raise ValueError("a bug in parse")
+
+
+class Unknown(Op[None]):
+    pass
+
+
+@pytest.mark.parametrize("bad", [Unknown(), Get(None), Add(("n",), (None,)), Add(("n",), (True,)), Raises(())])  # type: ignore[arg-type]
+def test_an_op_that_cannot_be_sent_or_read_harms_no_other(both: Both, redis_url: str, prefix: str, bad: Op[Any]) -> None:
+    storage = both.storage(redis_url, prefix=prefix)
+    first, second, third = both.execute(storage, [Add(("n",), (1,)), bad, Get("n")])
+    assert (first, third) == (1, b"1")
+    assert isinstance(second, StorageError)
+
+
+def test_more_callers_than_connections_wait_for_their_turn(redis_url: str, prefix: str, loop: asyncio.Runner) -> None:
+    storage = RedisStorage(redis_url, prefix=prefix, max_connections=2, timeout=5)
+
+    async def add_many() -> int:
+        results = await asyncio.gather(*[storage.aexecute([Add(("n",), (1,))]) for _ in range(100)])
+        return max(int(result) for [result] in results)
+
+    assert loop.run(add_many()) == 100
+    loop.run(storage.aclose())
+    threads = [threading.Thread(target=storage.execute, args=([Add(("n",), (1,))],)) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert storage.execute([Get("n")]) == [b"150"]
+    storage.close()
+
+
+def test_a_loop_that_ends_takes_its_client_along(redis_url: str, control: redis.Redis) -> None:
+    storage = RedisStorage(redis_url)
+    before = len(control.client_list())
+    for _ in range(5):
+        asyncio.run(storage.aexecute([Get("a")]))
+    assert len(control.client_list()) == before
+    assert len(storage._loops) == 0
+
+
+def test_what_a_server_refuses_is_logged_when_it_begins_and_when_it_ends(both: Both, caplog: pytest.LogCaptureFixture) -> None:
+    with redis_server() as server, redis.Redis(port=server.port) as control:
+        storage = both.storage(f"redis://{server.address}/0")
+        control.config_set("maxmemory", "1")
+        for _ in range(3):
+            [refused] = both.execute(storage, [Set("a", b"1", 10)])
+            assert isinstance(refused, StorageError)
+        control.config_set("maxmemory", "0")
+        assert both.execute(storage, [Set("a", b"1", 10)]) == [None]
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["storage refuses", "storage back"]
+
+
+def test_what_is_no_redis_is_unavailable(both: Both) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        answering = threading.Thread(target=answer_http, args=(listening,), daemon=True)
+        answering.start()
+        with pytest.raises(StorageUnavailable):
+            both.execute(both.storage(f"redis://127.0.0.1:{listening.getsockname()[1]}"), [Get("a")])
+
+
+def answer_http(listening: socket.socket) -> None:
+    connection, _ = listening.accept()
+    with connection:
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
 def test_threads_share_it(redis_url: str, prefix: str) -> None:

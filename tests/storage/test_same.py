@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redis_middleware import MemoryStorage, RedisStorage, StorageError
-from redis_middleware.layers.rate_limit.algorithms import FixedWindow
+from redis_middleware.layers.rate_limit.algorithms import Decide
 from redis_middleware.ops import Delete, Get, Op, Set, SetIfAbsent, Touch
 
 from ..conftest import Clock
@@ -27,10 +27,10 @@ MOVES = st.sampled_from([45.0, 59.999999, 60.0, 3600.0])
 COUNTERS = ["{w}:1", "{w}:2"]
 
 
-def window(amounts: list[tuple[int, int]], cost: int) -> FixedWindow:
+def window(amounts: list[tuple[int, int]], cost: int) -> Decide:
     """Each counter key with its own window, limits and cost drawn."""
-    pairs = [(limit, length * 1_000_000) for limit, length in amounts]
-    return FixedWindow(tuple(COUNTERS[: len(pairs)]), (cost, *itertools.chain(*pairs)))
+    args = [number for limit, length in amounts for number in ("f", limit, length * 1_000_000, cost, 0, 1, 1)]
+    return Decide(tuple(COUNTERS[: len(amounts)]), (0, *args))
 
 
 WINDOWS = st.builds(

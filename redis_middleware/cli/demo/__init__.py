@@ -136,8 +136,8 @@ def _served(app: App, ask: Ask, answer: Answer) -> Iterator[str]:
 def _denied(answer: Answer) -> Iterator[str]:
     wait = answer.headers.get("retry-after", "")
     yield from _unlike("status", answer.status, 429)
-    yield from _unlike("Content-Type", answer.headers.get("content-type"), TEXT)
-    yield from _unlike("body", answer.body.decode(errors="replace"), f"Too many requests. Try again in {wait} seconds.\n")
+    yield from _unlike("Content-Type", answer.headers.get("content-type"), "application/problem+json")
+    yield from _unlike("violated-policies in the body", document(answer).get("violated-policies"), ["minute"])
     if not (wait.isdigit() and 1 <= int(wait) <= 60):
         yield f"Retry-After should be 1 to 60, is {wait!r}"
     elif not answer.headers.get("ratelimit", "").endswith(f";t={wait}"):
@@ -162,10 +162,16 @@ def _health(answer: Answer) -> Iterator[str]:
     yield from _unlike("status", answer.status, 200)
     yield from _unlike("Content-Type", answer.headers.get("content-type"), "application/health+json")
     yield from _unlike("RateLimit", answer.headers.get("ratelimit"), None)
+    yield from _unlike("status in the body", document(answer).get("status"), "pass")
+
+
+def document(answer: Answer) -> dict[str, object]:
+    """The JSON object that an answer carries; an empty one if it carries none."""
     try:
-        yield from _unlike("status in the body", json.loads(answer.body).get("status"), "pass")
-    except (ValueError, AttributeError):
-        yield f"body should be a JSON object, is {answer.body[:200]!r}"
+        found = json.loads(answer.body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _unlike(what: str, got: object, right: object) -> Iterator[str]:

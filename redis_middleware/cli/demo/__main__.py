@@ -20,7 +20,7 @@ from ... import ConfigurationError, MemoryStorage, StorageError, run
 from ...ops import Delete, Set, gather
 from ...storage import Storage
 from ..processes import HOST, Server, free_port, python, redis_server, serving
-from . import APPS, HEALTH, PREFIX, URL, Answer, App, Ask, budgets, faults, storage, tour
+from . import APPS, HEALTH, PREFIX, URL, Answer, App, Ask, budgets, document, faults, storage, tour
 
 DESCRIPTION = """\
 Start a Flask, a Django and a FastAPI app on real servers, each behind Health() and RateLimit("100/hour; 5/minute"),
@@ -179,7 +179,7 @@ def _gist(ask: Ask, answer: Answer | str) -> str:
         return "---"
     text = answer.body.decode(errors="replace").strip()
     if answer.status == 429:
-        says = f"Retry-After: {answer.headers.get('retry-after')}  {text}"
+        says = f"Retry-After: {answer.headers.get('retry-after')}  {document(answer).get('detail')}"
     elif ask.path == HEALTH:
         says = text if len(text) <= 60 else f"{text[:60]}…"
     else:

@@ -1,6 +1,7 @@
 """The rate limit: who may send how many requests in how much time."""
 
 from .layer import RateLimit
-from .subjects import client_address
+from .limit import Limit
+from .subjects import ClientAddress, client_address, cookie, header
 
-__all__ = ["RateLimit", "client_address"]
+__all__ = ["ClientAddress", "Limit", "RateLimit", "client_address", "cookie", "header"]

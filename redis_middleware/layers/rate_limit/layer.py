@@ -1,112 +1,223 @@
-"""The layer: decide with one script before the app runs, and say so in the response."""
+"""The layer: take by one script before the app runs, answer whom it denies, and settle when the response is known.
+
+Rules:
+
+* Who is not in scope, exempt, allowed, or nobody's subject costs nothing: no op at all. Allow beats deny, and deny limits.
+* What a request costs is taken before the app runs, so that no two requests both find the last one free. `when` and `count`
+  correct it afterwards, through the outbox. If the request is cancelled, it stays counted.
+* Who was denied a moment ago is told so again without a trip.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any, ClassVar, Literal
-
-from limits import RateLimitItem, parse_many
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from ...errors import ConfigurationError, StorageError
-from ...flow import Flow, Layer, proceed
+from ...flow import Action, Flow, Layer, proceed
 from ...http import Request, Response, unavailable
-from ...storage.memory import MemoryStorage
-from .algorithms import Decision, FixedWindow
-from .fields import Policy, limit_field, policy_field, too_many
-from .subjects import client_address, keys_of
-
-OnError = Literal["open", "closed", "fallback"]
+from ...ops import Delete, gather
+from .answers import Body, Fields, Mode, Refusal, forbidden
+from .counter import Counter, OnError, Outcome
+from .limit import AlgorithmName, Cost, Count, Dynamic, Key, Limit, When, Written
+from .lists import AccessList, Subject
+from .policy import Decision, Policy
+from .scopes import Scope
+from .subjects import ClientAddress, bound, client_address
 
 
 class RateLimit(Layer):
     """Allows each subject so many requests in so much time, and answers 429 to the rest: `RateLimit("200/day; 50/hour")`.
 
-    A limit is a string in the grammar of the `limits` package or a `limits.RateLimitItem`. All limits of a request are
-    decided together: it takes from all of them, or, if one denies it, from none. Windows begin with the first hit.
+    A limit is a string in the grammar of the `limits` package, a `limits.RateLimitItem`, a callable of the request that
+    returns one (or None), or a `Limit` with terms of its own. All limits of a request are decided together: it takes from
+    all of them, or, if one denies it, from none.
 
-    `key(request)` names who is counted: by default the address of the connection's other end; None is not limited.
-    `name` tells the counts of this limiter from those of others on the same storage. `on_error` says what happens when
-    the storage fails: `"fallback"` counts in this process's memory, `"open"` lets pass, `"closed"` answers 503.
+    Who, and how: `key(request)` is who is counted, by default the client's address; None is not limited. `trusted_proxies`,
+    `proxy_header` and `ipv6_prefix` say what that address is, see `ClientAddress`. `algorithm` is `"fixed-window"` (from the
+    first hit), `"moving-window"`, `"sliding-window-counter"`, or `"gcra"` with its `burst`. `cost`, `when`, `count` and
+    `shadow` are as in `Limit`. `atomic=False` lets limits with different keys be decided by a script each, so that they
+    spread over a Cluster; what one of them took of a denied request is then given back a moment later.
 
-    One object serves all threads and tasks. Raises `ConfigurationError` for a limit that does not parse, for two limits
-    over the same window, and for an unknown `on_error`.
+    Which requests: `paths`, `methods` and `per_path` are as in `Scope`; `exempt(request)` is true for who is not limited;
+    `allow` and `deny` are addresses, networks and subjects, and a denied one is answered 403.
+
+    The answer: `status`, `body` and `response_headers` are as in `Refusal`, `headers` (`"draft"`, `"legacy"`, `"draft-6"`,
+    None) as in `Fields`.
+
+    `name` tells the counts of this limiter from those of others on the same storage. `on_error` says what happens when the
+    storage fails: `"fallback"` counts in this process's memory, by `fallback_share` of each limit (with N workers, 1/N keeps
+    the sum); `"open"` lets pass, `"closed"` answers 503. `eager=False` if `key` and the like need what a layer outside did.
+    `clock` counts the second for which a denial is remembered here without a trip: for tests, where time has to be moved.
+
+    One object serves all threads and tasks. Raises `ConfigurationError` for a limit that does not parse, for two limits of
+    one name, and for options out of range.
     """
 
-    eager: ClassVar[bool] = True
-    kinds: ClassVar[frozenset[str]] = frozenset({"http", "websocket"})
+    kinds = frozenset({"http", "websocket"})
 
     def __init__(
         self,
-        *limits: str | RateLimitItem,
-        key: Callable[[Request], str | None] = client_address,
+        *limits: Written | Dynamic | Limit,
+        key: Key = client_address,
+        algorithm: AlgorithmName = "fixed-window",
+        burst: int | None = None,
+        cost: Cost = 1,
+        when: When | None = None,
+        count: Count | None = None,
+        shadow: bool = False,
+        paths: str | Iterable[str] | None = None,
+        methods: str | Iterable[str] | None = None,
+        per_path: bool = False,
+        exempt: Callable[[Request], bool] | None = None,
+        allow: str | Iterable[Subject] = (),
+        deny: str | Iterable[Subject] = (),
+        trusted_proxies: str | Iterable[str] = (),
+        proxy_header: str = "x-forwarded-for",
+        ipv6_prefix: int = 64,
+        status: int = 429,
+        body: Body = None,
+        response_headers: Iterable[tuple[str, str]] = (),
+        headers: Mode = "draft",
         name: str = "",
+        atomic: bool = True,
         on_error: OnError = "fallback",
+        fallback_share: float = 1.0,
+        eager: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if on_error not in ("open", "closed", "fallback"):
-            raise ConfigurationError(f"on_error must be 'open', 'closed' or 'fallback', got {on_error!r}")
-        self._policies = _policies(limits)
-        self._key = key
-        self._names = tuple(f"{name}.{policy.name}" if name else policy.name for policy in self._policies)
-        self._args = (1, *(number for policy in self._policies for number in (policy.limit, policy.window)))
-        self._policy_field = policy_field(self._policies)
+        self._address = ClientAddress(trusted_proxies, ipv6_prefix, proxy_header=proxy_header)
+        self._key = bound(key, self._address)
+        terms = Limit("", None, self._key, algorithm, burst, cost, when, count, shadow)
+        own = [_completed(limit, terms, self._address) for limit in limits]
+        if burst is not None and all(limit.algorithm != "gcra" for limit in own):
+            raise ConfigurationError("burst belongs to algorithm='gcra', and no limit has it")
+        self._counter = Counter(own, name=name, atomic=atomic, on_error=on_error, share=fallback_share, clock=clock)
+        self._scope = Scope(paths, methods, per_path)
+        self._exempt = exempt
+        self._allow, self._deny = AccessList(allow), AccessList(deny)
+        self._refusal = Refusal(status, body, response_headers)
+        self._fields = Fields(headers)
         self._on_error = on_error
-        self._local = MemoryStorage()
+        self._eager = eager
+
+    @property
+    def eager(self) -> bool:
+        """Whether its ops depend on the request alone."""
+        return self._eager
 
     def __repr__(self) -> str:
-        return f"RateLimit({self._policy_field})"
+        return f"RateLimit({', '.join(repr(rule.terms.limit) for rule in self._counter.rules)})"
 
     def __call__(self, request: Request, /) -> Flow:
-        subject = self._key(request)
-        if subject is None:
+        scope = self._scope.of(request)
+        if scope is None or (self._exempt is not None and self._exempt(request)):
             return None
-        decision = yield from self._decide(FixedWindow(keys_of(subject, self._names), self._args))
-        if not isinstance(decision, Decision):
-            return decision
-        response = (yield from proceed()) if decision.allowed else too_many(self._policies, decision, cost=1)
-        response.headers.add("ratelimit-policy", self._policy_field)
-        response.headers.add("ratelimit", limit_field(self._policies, decision))
+        listed = self._listed(request)
+        if listed is not None:
+            return None if listed else forbidden(request)
+        asked = self._counter.asked(request)
+        if not asked:
+            return None
+        outcome = yield from self._counter.decide(asked, scope)
+        if outcome is None:
+            return None if self._on_error == "open" else unavailable()
+        if not outcome.decision.allowed:
+            self._counter.give_back(outcome, request)
+            return self._shown(self._refusal.response(request, outcome.policies, outcome.decision), outcome)
+        try:
+            response = yield from proceed()
+        except Exception:
+            self._counter.settle(outcome, request, None)
+            raise
+        self._counter.settle(outcome, request, response)
+        return self._shown(response, outcome)
+
+    def check(self, who: Request | Subject, cost: int | None = None) -> Action[Decision]:
+        """An action: count one more for a request or a subject, as for each message of a WebSocket.
+
+        `decision = await arun(limiter.check(request), storage)`; then see `decision.allowed`. `cost` is what it takes, by
+        default what a request does. Limits and costs that depend on the request need a request; nobody is always allowed.
+        If the storage fails, `on_error` decides: `"closed"` raises `StorageError`.
+        """
+        if isinstance(who, Request):
+            asked, scope = self._counter.asked(who), self._scope.of(who) or ""
+        else:
+            asked, scope = self._counter.asked_of(who), ""
+        if cost is not None:
+            asked = [replace(one, cost=cost) for one in asked]
+        if not asked:
+            return Decision(True, ())
+        outcome = yield from self._counter.decide(asked, scope)
+        if outcome is not None:
+            return outcome.decision
+        if self._on_error == "closed":
+            raise StorageError("the storage cannot decide, and on_error is 'closed'")
+        return Decision(True, ())
+
+    def reset(self, subject: Subject, *, root_path: str = "") -> Action[bool]:
+        """An action: forget what was counted for a subject. True if there was something.
+
+        On other workers it holds within a second. `root_path` is where the app is mounted, which matters with `per_path`.
+        """
+        deletes = [Delete(key) for key in self._counter.keys(subject, self._scope.labels(root_path))]
+        self._counter.forget(deletes)
+        return any((yield from gather(*deletes)))
+
+    def explain(self, subject: Subject, *, root_path: str = "") -> Action[list[dict[str, object]]]:
+        """An action: every policy with its state and its key, for a subject. It takes nothing.
+
+        Limits that depend on the request are not known here, and left out.
+        """
+        found: list[dict[str, object]] = []
+        asked = [replace(one, cost=0) for one in self._counter.asked_of(subject)]
+        for scope in self._scope.labels(root_path) if asked else ():
+            op = self._counter.script(asked, scope)
+            decision = yield from op
+            for one, key, state in zip(asked, op.keys, decision.states, strict=True):
+                found.append(_explained(one.policy, key, state.remaining, state.reset))
+        return found
+
+    def _listed(self, request: Request) -> bool | None:
+        """True for who is always allowed, False for who never is, None for everybody else."""
+        if not self._allow and not self._deny:
+            return None
+        address, subject = self._address.single(request), self._key(request)
+        if self._allow.matches(address, subject):
+            return True
+        return False if self._deny.matches(address, subject) else None
+
+    def _shown(self, response: Response, outcome: Outcome) -> Response:
+        response.headers.lines += self._fields.lines(outcome.policies, outcome.decision, time.time())
         return response
 
-    def _decide(self, script: FixedWindow) -> Generator[Any, Any, Decision | Response | None]:
-        """The decision; or, if the storage fails, what `on_error` says: the same script here, a 503, or no limit."""
-        try:
-            return (yield from script)
-        except StorageError as exc:
-            if self._on_error == "open":
-                return None
-            if self._on_error == "closed":
-                return unavailable()
-            [decision] = self._local.execute([script])
-            if isinstance(decision, Decision):
-                return decision
-            raise decision from exc
+
+def _completed(limit: Written | Dynamic | Limit, terms: Limit, address: ClientAddress) -> Limit:
+    """A limit with the terms of the limiter where it has none of its own."""
+    own = limit if isinstance(limit, Limit) else Limit(limit)
+    algorithm = own.algorithm or terms.algorithm
+    return Limit(
+        own.limit,
+        own.name,
+        terms.key if own.key is None else bound(own.key, address),
+        algorithm,
+        terms.burst if own.burst is None and algorithm == "gcra" else own.burst,
+        terms.cost if own.cost is None else own.cost,
+        own.when or terms.when,
+        own.count or terms.count,
+        terms.shadow if own.shadow is None else own.shadow,
+    )
 
 
-def _policies(limits: tuple[str | RateLimitItem, ...]) -> tuple[Policy, ...]:
-    policies: dict[str, Policy] = {}
-    for item in [item for limit in limits for item in _items(limit)]:
-        window = item.get_expiry()
-        policy = Policy(_name(item), item.amount, window * 1_000_000)
-        if policy.name in policies:
-            raise ConfigurationError(f"two limits over one {policy.name}: the smaller one would always decide, leave one")
-        policies[policy.name] = policy
-    if not policies:
-        raise ConfigurationError("RateLimit needs at least one limit, as in RateLimit('200/day; 50/hour')")
-    return tuple(policies.values())
-
-
-def _items(limit: str | RateLimitItem) -> list[RateLimitItem]:
-    if isinstance(limit, RateLimitItem):
-        return [limit]
-    try:
-        items = parse_many(limit)
-    except (ValueError, TypeError) as exc:
-        raise ConfigurationError(f"a limit is written like '50/hour' or '10 per 5 minutes', got {limit!r}") from exc
-    if any(item.amount < 1 or item.multiples < 1 for item in items):
-        raise ConfigurationError(f"a limit allows at least 1 request in at least 1 unit of time, got {limit!r}")
-    return items
-
-
-def _name(item: RateLimitItem) -> str:
-    """The period, which is what stays when the amount of a limit is changed."""
-    return item.GRANULARITY.name if item.multiples == 1 else f"{item.multiples}{item.GRANULARITY.name}"
+def _explained(policy: Policy, key: str, remaining: int, reset: int) -> dict[str, object]:
+    return {
+        "policy": policy.name,
+        "limit": policy.limit,
+        "window": policy.window / 1_000_000,
+        "algorithm": policy.algorithm,
+        "shadow": policy.shadow,
+        "remaining": remaining,
+        "reset": reset / 1_000_000,
+        "key": key,
+    }

@@ -15,7 +15,7 @@ from redis_middleware.ops import Keep
 from redis_middleware.storage import Storage
 
 from ...conftest import Clock
-from ...edges import Edge, hello
+from ...edges import WSGI, Edge, hello
 
 
 def test_a_client_sees_its_limits_and_the_429(edge: Edge, storage: Storage) -> None:
@@ -32,7 +32,7 @@ def test_a_client_sees_its_limits_and_the_429(edge: Edge, storage: Storage) -> N
 
 def test_waiting_as_told_is_enough_and_a_second_less_is_not(edge: Edge, storage: Storage, clock: Clock) -> None:
     for phase in (0.0, 0.3, 0.999999, 17.5):
-        call = edge.wrap(hello, [RateLimit("1/minute", name=f"phase{phase}")], storage)
+        call = edge.wrap(hello, [RateLimit("1/minute", name=f"phase{phase}", clock=clock)], storage)
         call()
         clock.move(phase)
         told = int(call().headers.get("retry-after") or 0)
@@ -45,7 +45,7 @@ def test_waiting_as_told_is_enough_and_a_second_less_is_not(edge: Edge, storage:
 
 @pytest.mark.parametrize("limits", [("1/second; 2/minute",), ("2/minute; 1/second",), ("2/minute", "1/second")])
 def test_the_order_of_limits_does_not_matter(edge: Edge, storage: Storage, clock: Clock, limits: tuple[str, ...]) -> None:
-    call = edge.wrap(hello, [RateLimit(*limits)], storage)
+    call = edge.wrap(hello, [RateLimit(*limits, clock=clock)], storage)
     statuses = []
     for pause in (0, 0, 1, 1):
         clock.move(pause)
@@ -153,7 +153,8 @@ def test_without_a_storage_the_policy_decides(edge: Edge, on_error: Any, statuse
 
 @pytest.mark.parametrize("item", [RateLimitItemPerMinute(2), "2/minute", "2 per 1 minute", "2 per minute"])
 def test_a_limit_is_written_as_the_limits_package_writes_it(item: Any) -> None:
-    assert repr(RateLimit(item)) == 'RateLimit("minute";q=2;w=60)'
+    answer = WSGI().wrap(hello, [RateLimit(item)], MemoryStorage())()
+    assert answer.headers.get("ratelimit-policy") == '"minute";q=2;w=60'
 
 
 @pytest.mark.parametrize("limits", [(), ("",), ("often",), ("5/minute; 3/minute",), ("0/minute",), (5,), ("5/fortnight",)])

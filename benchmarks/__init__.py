@@ -1,0 +1,1 @@
+"""What the middleware costs: `python -m benchmarks`, and `--help` for what it takes."""

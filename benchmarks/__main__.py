@@ -1,0 +1,97 @@
+"""`python -m benchmarks`: measure what the middleware costs, print a Markdown table, and keep the numbers.
+
+Progress goes to stderr, the result to stdout. Takes about two minutes on two cores, `--full` a quarter of an hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from . import direct, report, rounds
+from .machine import machine
+from .servers import PLATFORMS
+
+SHORT = {"starts": 2, "rounds": 20, "requests": 400}
+FULL = {"starts": 10, "rounds": 40, "requests": 400}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmarks; 0 if they came to an end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped then, too
+    options = _options(arguments)
+    if options.write:
+        report.measured_part(options.write)  # rather now than when all is measured
+    plan = _plan(options)
+    facts = _facts(plan, sys.argv[1:] if arguments is None else arguments)
+    say = _speaker()
+    say("the edges called directly")
+    called = direct.measure(plan.requests, plan.starts * plan.rounds)
+    series = rounds.measure(plan, say)
+    text = report.markdown(facts, series, called)
+    print(text, end="")
+    if options.json:
+        options.json.write_text(json.dumps(report.document(facts, series, called), indent=1) + "\n", encoding="utf-8")
+    if options.write:
+        report.replace_measured(options.write, text)
+    say("done")
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    apps = [platform.app for platform in PLATFORMS]
+    parser.add_argument("--full", action="store_true", help="more starts and rounds: for numbers to publish")
+    parser.add_argument("--starts", type=_count, help=f"how often all servers are started anew ({SHORT['starts']})")
+    parser.add_argument("--rounds", type=_count, help=f"rounds after each start ({SHORT['rounds']})")
+    parser.add_argument("--requests", type=_count, help=f"requests of a round to each stack ({SHORT['requests']})")
+    parser.add_argument("--concurrency", type=_count, default=16, help="connections, each with one request at a time (16)")
+    parser.add_argument("--apps", nargs="*", choices=apps, default=apps, help="what is served; nothing: no servers")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write all numbers to this file")
+    parser.add_argument("--write", type=Path, metavar="PATH", help=f"put the tables into this file, after {report.BEGIN}")
+    return parser.parse_args(arguments)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return number
+
+
+def _plan(options: argparse.Namespace) -> rounds.Plan:
+    counts = FULL if options.full else SHORT
+    chosen = {name: getattr(options, name) or count for name, count in counts.items()}
+    platforms = [platform for platform in PLATFORMS if platform.app in options.apps]
+    return rounds.Plan(platforms, concurrency=options.concurrency, **chosen)
+
+
+def _facts(plan: rounds.Plan, arguments: Sequence[str]) -> dict[str, Any]:
+    words = (
+        f"{plan.starts} × {plan.rounds} rounds (starts × rounds) of {plan.requests} requests to each stack "
+        f"over {plan.concurrency} connections; one worker on one core, gunicorn's with 4 threads"
+    )
+    return {
+        "command": shlex.join(["python", "-m", "benchmarks", *arguments]),
+        "date": datetime.now(UTC).date().isoformat(),
+        "plan": words,
+        "machine": machine(),
+    }
+
+
+def _speaker() -> Callable[[str], None]:
+    """A function that prints progress, with the seconds since now."""
+    began = time.monotonic()
+    return lambda text: print(f"[{time.monotonic() - began:4.0f} s] {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,247 @@
+"""Counting: from a request to a decision, by the storage or without it, and what is put right afterwards.
+
+A limiter with one key counts each subject in a slot of its own. With several keys, all that it counts stands in one slot,
+so that one script can decide about all of it, on a Cluster too; unless `atomic` is False: then each subject has its slot and
+its script, they leave in one trip, and what one of them took of a request that another denied is given back afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ...errors import ConfigurationError, StorageError
+from ...http import Request, Response
+from ...ops import Delete, gather
+from ...storage.memory import MemoryStorage
+from .algorithms import ALGORITHMS, NUMBERS, Decide, numbers
+from .denials import Denials
+from .limit import Limit
+from .lists import Subject
+from .policy import Decision, Policy, State, check_choice
+from .subjects import keys_of
+
+OnError = Literal["open", "closed", "fallback"]
+
+MOST_DYNAMIC = 4
+"""How many limits a callable may name at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A limit with all its terms, and its policies if they do not depend on the request."""
+
+    terms: Limit
+    policies: tuple[Policy, ...]
+
+    def policies_for(self, request: Request) -> tuple[Policy, ...]:
+        """The policies of a request; none if nothing limits it."""
+        if not callable(self.terms.limit):
+            return self.policies
+        written = self.terms.limit(request)
+        return () if written is None else self.terms.policies(written)[:MOST_DYNAMIC]
+
+    def names(self) -> list[str]:
+        """The names of all keys that it may count in, for one subject."""
+        if not callable(self.terms.limit):
+            return [_name(policy) for policy in self.policies]
+        code = ALGORITHMS[self.terms.algorithm or "fixed-window"].code
+        return [f"{self.terms.name}{place}:{code}" for place in ("", *[f"-{n}" for n in range(2, MOST_DYNAMIC + 1)])]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One policy of one request: who is counted, what it costs, and the terms it came with."""
+
+    policy: Policy
+    subject: Subject
+    cost: int
+    terms: Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was decided about a request: a decision for each group of policies, and all of it as one."""
+
+    groups: list[list[Asked]]
+    decisions: list[Decision]
+    scope: str
+    local: bool
+    """Whether this process decided by itself, as the storage failed."""
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        return tuple([one.policy for group in self.groups for one in group])
+
+    @property
+    def decision(self) -> Decision:
+        if len(self.decisions) == 1:
+            return self.decisions[0]
+        states: tuple[State, ...] = sum((decision.states for decision in self.decisions), ())
+        return Decision(all(decision.allowed for decision in self.decisions), states)
+
+
+class Counter:
+    """Counts requests by limits that have all their terms. Serves all threads and tasks.
+
+    Raises `ConfigurationError` for no limit, one that cannot be counted, two of one name, and options out of range.
+    """
+
+    def __init__(
+        self,
+        limits: Sequence[Limit],
+        *,
+        name: str,
+        atomic: bool,
+        on_error: OnError,
+        share: float,
+        clock: Callable[[], float],
+    ) -> None:
+        check_choice("on_error", on_error, ("open", "closed", "fallback"))
+        if not 0 < share <= 1:
+            raise ConfigurationError(f"fallback_share must be more than 0 and at most 1, got {share!r}")
+        self.rules = _rules(limits)
+        self._who = list(dict.fromkeys([rule.terms.key for rule in self.rules if rule.terms.key]))
+        self._settles = any(rule.terms.when or rule.terms.count for rule in self.rules)
+        self._name = name
+        self._together = atomic or len(self._who) == 1
+        self._tag = (name or "limits") if atomic and len(self._who) > 1 else None
+        self._on_error = on_error
+        self._share = share
+        self._local = MemoryStorage()
+        self._denials = Denials(clock)
+
+    def asked(self, request: Request) -> list[Asked]:
+        """What a request is asked: for each policy who is counted, and how much."""
+        subjects = {key: key(request) for key in self._who}
+        asked = []
+        for rule in self.rules:
+            terms = rule.terms
+            subject = subjects[terms.key] if terms.key else None
+            if subject is not None:
+                cost = terms.cost(request) if callable(terms.cost) else terms.cost or 0
+                asked += [Asked(policy, subject, cost, terms) for policy in rule.policies_for(request)]
+        return asked
+
+    def asked_of(self, subject: Subject) -> list[Asked]:
+        """The same for a subject without a request: what depends on one is left out, and costs that do are 1."""
+        costs = [1 if callable(rule.terms.cost) else rule.terms.cost or 0 for rule in self.rules]
+        rules = zip(self.rules, costs, strict=True)
+        return [Asked(policy, subject, cost, rule.terms) for rule, cost in rules for policy in rule.policies]
+
+    def decide(self, asked: list[Asked], scope: str) -> Generator[Any, Any, Outcome | None]:
+        """Decide, by the storage; if that fails, by this process alone or, if `on_error` says otherwise, not at all."""
+        groups = self._groups(asked)
+        scripts = [self.script(group, scope) for group in groups]
+        known = self._denials.recall(scripts[0]) if len(scripts) == 1 else None
+        if known is not None:
+            return Outcome(groups, [known], scope, local=False)
+        try:
+            decisions = list((yield from gather(*scripts)))
+        except StorageError:
+            if self._on_error != "fallback":
+                return None
+            return Outcome(groups, [self._alone(one) for one in scripts], scope, local=True)
+        if len(scripts) == 1:
+            self._denials.remember(scripts[0], decisions[0])
+        return Outcome(groups, decisions, scope, local=False)
+
+    def settle(self, outcome: Outcome, request: Request, response: Response | None) -> None:
+        """Put right what each policy was charged, now that the response is known; None if the app raised."""
+        if self._settles:
+            for group, decision in zip(outcome.groups, outcome.decisions, strict=True):
+                costs = [_real(one, request, response) - one.cost for one in group]
+                self._charge(outcome, request, group, costs, decision.now)
+
+    def give_back(self, outcome: Outcome, request: Request) -> None:
+        """What some scripts took of a request that another one denied."""
+        for group, decision in zip(outcome.groups, outcome.decisions, strict=True):
+            if decision.allowed:
+                self._charge(outcome, request, group, [-one.cost for one in group], decision.now)
+
+    def script(self, asked: Sequence[Asked], scope: str, costs: Sequence[int] | None = None, at: int = 0) -> Decide:
+        """The script that decides about these policies; or settles, if it is told what was decided when."""
+        args: list[str | int] = [at]
+        for one, cost in zip(asked, costs or [one.cost for one in asked], strict=True):
+            code, limit, window, shadow, unit, weight = numbers(one.policy)
+            args += (code, limit, window, cost, shadow, unit, weight)
+        return Decide(self._keys(asked, scope), tuple(args))
+
+    def keys(self, subject: Subject, scopes: Iterable[str]) -> list[str]:
+        """All keys in which a subject may be counted."""
+        names = [self._full(name) for rule in self.rules for name in rule.names()]
+        return [key for scope in scopes for key in keys_of(subject, tuple(names), scope, self._tag)]
+
+    def forget(self, deletes: Sequence[Delete]) -> None:
+        """Forget here, at once, what is being deleted in the storage."""
+        self._denials.forget()
+        self._local.execute(deletes)
+
+    def _groups(self, asked: list[Asked]) -> list[list[Asked]]:
+        """What is decided by one script each."""
+        if self._together:
+            return [asked]
+        groups: dict[Subject, list[Asked]] = {}
+        for one in asked:
+            groups.setdefault(one.subject, []).append(one)
+        return list(groups.values())
+
+    def _keys(self, asked: Sequence[Asked], scope: str) -> tuple[str, ...]:
+        if len(self._who) == 1:
+            return keys_of(asked[0].subject, tuple([self._full(_name(one.policy)) for one in asked]), scope)
+        return tuple([keys_of(one.subject, (self._full(_name(one.policy)),), scope, self._tag)[0] for one in asked])
+
+    def _full(self, name: str) -> str:
+        return f"{self._name}.{name}" if self._name else name
+
+    def _alone(self, shared: Decide) -> Decision:
+        """The same script, on this process's memory and its share of the limits."""
+        args = list(shared.args)
+        for place in range(2, len(args), NUMBERS + 1):
+            args[place] = max(int(int(args[place]) * self._share), 1)
+        [decision] = self._local.execute([Decide(shared.keys, tuple(args))])
+        if isinstance(decision, Decision):
+            return decision
+        raise decision
+
+    def _charge(self, outcome: Outcome, request: Request, group: list[Asked], costs: list[int], at: int) -> None:
+        if any(costs):
+            op = self.script(group, outcome.scope, costs, at)
+            if outcome.local:
+                self._local.execute([op])
+            else:
+                request.outbox.append(op)
+
+
+def _rules(limits: Sequence[Limit]) -> tuple[Rule, ...]:
+    rules: list[Rule] = []
+    names: set[str] = set()
+    for limit in limits:
+        if callable(limit.limit):
+            name = limit.name or ("dynamic" if not rules else f"dynamic-{len(rules) + 1}")
+            rules.append(Rule(replace(limit, name=name), ()))
+            continue
+        policies = limit.policies(limit.limit)
+        for policy in policies:
+            numbers(policy)  # can it be counted exactly?
+            if policy.name in names:
+                raise ConfigurationError(f"two limits are named {policy.name!r}: name one, as in Limit('5/hour', name='login')")
+            names.add(policy.name)
+        rules.append(Rule(limit, policies))
+    if not rules:
+        raise ConfigurationError("RateLimit needs at least one limit, as in RateLimit('200/day; 50/hour')")
+    return tuple(rules)
+
+
+def _name(policy: Policy) -> str:
+    """The algorithm is part of it, so that a change of algorithm meets no state of another kind."""
+    return f"{policy.name}:{ALGORITHMS[policy.algorithm].code}"
+
+
+def _real(asked: Asked, request: Request, response: Response | None) -> int:
+    """What a request cost in the end."""
+    terms = asked.terms
+    if terms.when is not None and not terms.when(request, response):
+        return 0
+    return asked.cost if terms.count is None else terms.count(request, response)

@@ -1,0 +1,75 @@
+"""Who was denied a moment ago: to be told so again takes no trip to the storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf
+from threading import Lock
+
+from .algorithms import Decide
+from .policy import Decision, State
+
+MOMENT = 1.0
+"""Seconds for which a denial is believed. An administrator's reset is so seen on every worker within that time."""
+
+MOST = 10_000
+"""How many denials are remembered. The oldest go first: they only cost a trip again."""
+
+
+class Denials:
+    """Remembers denials that came from a server, for at most a moment and never beyond their retry time.
+
+    Bounded; serves all threads and tasks. `clock` counts seconds and need not know the date.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._denied: dict[tuple[object, ...], tuple[float, float, Decision]] = {}
+
+    def remember(self, script: Decide, decision: Decision) -> None:
+        """Note what was decided, if it is worth it."""
+        if decision.allowed or not decision.remote:
+            return
+        retries = [inf if state.retry is None else state.retry / 1_000_000 for state in decision.states if not state.fits]
+        now = self._clock()
+        with self._lock:
+            if len(self._denied) >= MOST:
+                del self._denied[next(iter(self._denied))]
+            self._denied[_what(script)] = (now, now + min(MOMENT, max(retries)), decision)
+
+    def recall(self, script: Decide) -> Decision | None:
+        """The denial of the same a moment ago, with its times as of now; None if there was none."""
+        if not self._denied:
+            return None
+        what, now = _what(script), self._clock()
+        then, until, decision = self._denied.get(what, (now, now, None))
+        if decision is None or now < until:
+            return decision and replace(decision, states=_aged(decision.states, int((now - then) * 1_000_000)))
+        with self._lock:
+            self._denied.pop(what, None)
+        return None
+
+    def forget(self) -> None:
+        """Forget everybody."""
+        with self._lock:
+            self._denied.clear()
+
+
+def _what(script: Decide) -> tuple[object, ...]:
+    return script.keys, script.args
+
+
+def _aged(states: tuple[State, ...], elapsed: int) -> tuple[State, ...]:
+    return tuple(
+        [
+            State(
+                state.fits,
+                state.remaining,
+                max(state.reset - elapsed, 0),
+                None if state.retry is None else max(state.retry - elapsed, 0),
+            )
+            for state in states
+        ]
+    )
