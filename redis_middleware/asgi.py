@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from .flow import Body, Collector, Done, Layer, Next, Peek, apump
 from .http import PHRASES, Lines, Request, Response, framed
-from .stack import KINDS, Drive, Stack, checked
+from .stack import ACTING, KINDS, STORAGE, Drive, Stack, checked
 from .storage import Storage, storage_from
 
 Scope = MutableMapping[str, Any]
@@ -20,9 +20,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-ACTING = "redis_middleware.layers"
-"""Scope key: the layers that act on this request already."""
 
 UNREADABLE = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
 """Messages by which the server sends pieces of the body itself."""
@@ -56,7 +53,7 @@ class ASGIMiddleware:
         if not stack.layers:
             await self.app(scope, receive, send)
             return
-        scope = {**scope, ACTING: acting + stack.layers}
+        scope = {**scope, ACTING: acting + stack.layers, STORAGE: self.storage}
         request = request_from(scope)
         exchange = _WebSocket if kind == "websocket" else _Exchange
         await exchange(self.app, request, receive, send, stack(request), self.storage).run()

@@ -33,6 +33,12 @@ Drive = Generator[Any, Any, Response | None]
 
 KINDS = frozenset({"http", "websocket"})
 
+ACTING = "redis_middleware.layers"
+"""Key of the environ or scope: the layers that act on the request already."""
+
+STORAGE = "redis_middleware.storage"
+"""Key of the environ or scope: the storage of the layers, for what acts inside of the app."""
+
 
 class Stack:
     """Layers, outermost first, that act on one kind of connection. One object serves all threads and event loops."""

@@ -17,15 +17,12 @@ from typing import Any
 
 from .flow import Body, Collector, Done, Layer, Next, Peek, pump
 from .http import PHRASES, Lines, Request, Response, framed
-from .stack import Drive, Stack, checked
+from .stack import ACTING, STORAGE, Drive, Stack, checked
 from .storage import Storage, storage_from
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
-
-ACTING = "redis_middleware.layers"
-"""Environ key: the layers that act on this request already."""
 
 
 class WSGIMiddleware:
@@ -48,6 +45,7 @@ class WSGIMiddleware:
         if not stack.layers:
             return self.app(environ, start_response)
         environ[ACTING] = acting + stack.layers
+        environ[STORAGE] = self.storage
         request = request_from(environ)
         return _Exchange(self.app, request, start_response, stack(request), self.storage).begin()
 
