@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redis_middleware import MemoryStorage, RedisStorage, StorageError
-from redis_middleware.layers.rate_limit.algorithms import Decide
+from redis_middleware.layers.rate_limit.decide import Decide
 from redis_middleware.ops import Delete, Get, Op, Set, SetIfAbsent, Touch
 
 from ..conftest import Clock

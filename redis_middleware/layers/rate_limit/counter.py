@@ -15,7 +15,8 @@ from ...errors import ConfigurationError, StorageError
 from ...http import Request, Response
 from ...ops import Delete, gather
 from ...storage.memory import MemoryStorage
-from .algorithms import ALGORITHMS, NUMBERS, Decide, numbers
+from .algorithms import ALGORITHMS
+from .decide import NUMBERS, Decide, numbers
 from .denials import Denials
 from .limit import Limit
 from .lists import Subject

@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import inf
 from threading import Lock
 
-from .algorithms import Decide
+from .decide import Decide
 from .policy import Decision, State
 
 MOMENT = 1.0

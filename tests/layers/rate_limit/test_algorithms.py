@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redis_middleware import MemoryStorage, RedisStorage
-from redis_middleware.layers.rate_limit.algorithms import ALGORITHMS, Decide
+from redis_middleware.layers.rate_limit.algorithms import ALGORITHMS
+from redis_middleware.layers.rate_limit.decide import Decide
 from redis_middleware.layers.rate_limit.policy import Decision
 
 from ...conftest import Clock
