@@ -12,7 +12,7 @@ from .errors import ConfigurationError, StorageError, StorageUnavailable
 from .flow import Flow, Layer, arun, body, proceed, run
 from .http import Request, Response
 from .layers.health import Health
-from .layers.rate_limit import RateLimit
+from .layers.rate_limit import Ban, Limit, RateLimit
 from .storage import MemoryStorage, RedisStorage, storage_from_url
 from .wsgi import WSGIMiddleware
 
@@ -20,10 +20,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ASGIMiddleware",
+    "Ban",
     "ConfigurationError",
     "Flow",
     "Health",
     "Layer",
+    "Limit",
     "MemoryStorage",
     "RateLimit",
     "RedisStorage",

@@ -16,9 +16,10 @@ from ...http import Request, Response
 from ...ops import Delete, gather
 from ...storage.memory import MemoryStorage
 from .algorithms import ALGORITHMS
+from .bans import Ban, Banned, policy_of
 from .decide import NUMBERS, Decide, numbers
 from .denials import Denials
-from .limit import Limit
+from .limit import Count, Limit
 from .lists import Subject
 from .policy import Decision, Policy, State, check_choice
 from .subjects import keys_of
@@ -98,13 +99,15 @@ class Counter:
         on_error: OnError,
         share: float,
         clock: Callable[[], float],
+        ban: Ban | None,
     ) -> None:
         check_choice("on_error", on_error, ("open", "closed", "fallback"))
         if not 0 < share <= 1:
             raise ConfigurationError(f"fallback_share must be more than 0 and at most 1, got {share!r}")
         self.rules = _rules(limits)
         self._who = list(dict.fromkeys([rule.terms.key for rule in self.rules if rule.terms.key]))
-        self._settles = any(rule.terms.when or rule.terms.count for rule in self.rules)
+        self._ban = None if ban is None else _ban(ban, self.rules)
+        self._settles = any(rule.terms.when or rule.terms.count for rule in self.rules) or bool(ban and ban.when)
         self._name = name
         self._together = atomic or len(self._who) == 1
         self._tag = (name or "limits") if atomic and len(self._who) > 1 else None
@@ -123,13 +126,13 @@ class Counter:
             if subject is not None:
                 cost = terms.cost(request) if callable(terms.cost) else terms.cost or 0
                 asked += [Asked(policy, subject, cost, terms) for policy in rule.policies_for(request)]
-        return asked
+        return self._with_ban(asked)
 
     def asked_of(self, subject: Subject) -> list[Asked]:
         """The same for a subject without a request: what depends on one is left out, and costs that do are 1."""
         costs = [1 if callable(rule.terms.cost) else rule.terms.cost or 0 for rule in self.rules]
         rules = zip(self.rules, costs, strict=True)
-        return [Asked(policy, subject, cost, rule.terms) for rule, cost in rules for policy in rule.policies]
+        return self._with_ban([Asked(policy, subject, cost, rule.terms) for rule, cost in rules for policy in rule.policies])
 
     def decide(self, asked: list[Asked], scope: str) -> Generator[Any, Any, Outcome | None]:
         """Decide, by the storage; if that fails, by this process alone or, if `on_error` says otherwise, not at all."""
@@ -144,7 +147,7 @@ class Counter:
             if self._on_error != "fallback":
                 return None
             return Outcome(groups, [self._alone(one) for one in scripts], scope, local=True)
-        if len(scripts) == 1:
+        if len(scripts) == 1 and (self._ban is None or not decisions[0].states[-1].fits):  # or its breaches would not count
             self._denials.remember(scripts[0], decisions[0])
         return Outcome(groups, decisions, scope, local=False)
 
@@ -172,12 +175,19 @@ class Counter:
     def keys(self, subject: Subject, scopes: Iterable[str]) -> list[str]:
         """All keys in which a subject may be counted."""
         names = [self._full(name) for rule in self.rules for name in rule.names()]
+        names += [self._full(_name(self._ban.policies[0]))] if self._ban else []
         return [key for scope in scopes for key in keys_of(subject, tuple(names), scope, self._tag)]
 
     def forget(self, deletes: Sequence[Delete]) -> None:
         """Forget here, at once, what is being deleted in the storage."""
         self._denials.forget()
         self._local.execute(deletes)
+
+    def _with_ban(self, asked: list[Asked]) -> list[Asked]:
+        """The ban is of the first one who is counted."""
+        if self._ban is not None and asked:
+            asked.append(Asked(self._ban.policies[0], asked[0].subject, 0, self._ban.terms))
+        return asked
 
     def _groups(self, asked: list[Asked]) -> list[list[Asked]]:
         """What is decided by one script each."""
@@ -200,7 +210,8 @@ class Counter:
         """The same script, on this process's memory and its share of the limits."""
         args = list(shared.args)
         for place in range(2, len(args), NUMBERS + 1):
-            args[place] = max(int(int(args[place]) * self._share), 1)
+            if args[place - 1] != Banned.code:
+                args[place] = max(int(int(args[place]) * self._share), 1)
         [decision] = self._local.execute([Decide(shared.keys, tuple(args))])
         if isinstance(decision, Decision):
             return decision
@@ -235,9 +246,16 @@ def _rules(limits: Sequence[Limit]) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
+def _ban(ban: Ban, rules: tuple[Rule, ...]) -> Rule:
+    """A ban as the last rule: a request costs it nothing, but one that `when` finds is a breach."""
+    when = ban.when
+    count: Count = (lambda request, response: 0) if when is None else (lambda request, response: int(when(request, response)))
+    return Rule(Limit("", "ban", rules[0].terms.key, cost=0, count=count), (policy_of(ban),))
+
+
 def _name(policy: Policy) -> str:
     """The algorithm is part of it, so that a change of algorithm meets no state of another kind."""
-    return f"{policy.name}:{ALGORITHMS[policy.algorithm].code}"
+    return f"{policy.name}:{numbers(policy)[0]}"
 
 
 def _real(asked: Asked, request: Request, response: Response | None) -> int:

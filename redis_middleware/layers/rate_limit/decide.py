@@ -12,20 +12,23 @@ from ...errors import ConfigurationError
 from ...ops import Keep, Script, Table
 from .algorithms import ALGORITHMS
 from .algorithms.algorithm import EXACT
+from .bans import Banned, BanPolicy
 from .policy import Decision, Policy, State
 
 NUMBERS = 6
 """How many numbers follow a policy's algorithm in the arguments: limit, window, cost, shadow, unit, weight."""
 
-_BY_CODE = {algorithm.code: algorithm for algorithm in ALGORITHMS.values()}
+_ALL: tuple[type[Any], ...] = (*ALGORITHMS.values(), Banned)
+_BY_CODE = {algorithm.code: algorithm for algorithm in _ALL}
 
 
 @dataclass(slots=True)
 class Decide(Script[Decision]):
     """Take from all policies, or from none. A key for each; args: `at`, then algorithm and NUMBERS of each.
 
-    With `at` 0 it decides: a policy that does not fit denies the request, unless it is a shadow. Else it settles, without
-    a condition, what was decided at that time: costs are added, or given back if they are negative and still counted.
+    With `at` 0 it decides: a policy that does not fit denies the request, unless it is a shadow, and a ban counts a breach
+    then. Else it settles, without a condition, what was decided at that time: costs are added, or given back if they are
+    negative and still counted.
     """
 
     lua: ClassVar[str] = (
@@ -38,7 +41,7 @@ end
 local function ceil(a, b) return -div(-a, b) end
 local A = {}
 """
-        + "".join(algorithm.lua for algorithm in ALGORITHMS.values())
+        + "".join(algorithm.lua for algorithm in _ALL)
         + """
 local at, all, reply = tonumber(args[1]), {}, {1, now}
 local since = at == 0 and now or at
@@ -48,8 +51,9 @@ for i = 1, #keys do
   p.limit, p.window, p.cost = tonumber(args[n + 1]), tonumber(args[n + 2]), tonumber(args[n + 3])
   p.unit, p.weight = tonumber(args[n + 5]), tonumber(args[n + 6])
   p.use.load(p)
-  p.wait = 0
-  if at == 0 and p.cost > 0 then p.wait = p.cost > p.limit and -1 or p.use.wait(p, p.cost) end
+  p.wait, p.ban = 0, args[n] == 'b'
+  if at == 0 and p.ban then p.wait = p.use.wait(p)
+  elseif at == 0 and p.cost > 0 then p.wait = p.cost > p.limit and -1 or p.use.wait(p, p.cost) end
   if p.wait ~= 0 and not p.shadow then reply[1] = 0 end
   all[i] = p
 end
@@ -57,6 +61,10 @@ for i, p in ipairs(all) do
   if reply[1] == 1 and p.wait == 0 and p.cost ~= 0 then
     p.use.take(p, p.cost, since)
     p.use.save(p)
+  elseif reply[1] == 0 and p.ban and p.wait == 0 then
+    p.use.take(p, 1)
+    p.use.save(p)
+    p.wait = p.use.wait(p)
   end
   local remaining, reset = p.use.report(p)
   reply[i + 2] = {p.wait, math.max(remaining, 0), reset}
@@ -71,13 +79,16 @@ return reply
         waits = []
         for policy in policies:
             policy.load(table)
-            waits.append(_wait(policy) if at == 0 and policy.cost > 0 else 0)
+            waits.append(_wait(policy) if at == 0 else 0)
         allowed = all([wait == 0 or policy.shadow for policy, wait in zip(policies, waits, strict=True)])
         states = []
         for policy, wait in zip(policies, waits, strict=True):
-            if allowed and wait == 0 and policy.cost != 0:
-                policy.take(policy.cost, at or now)
+            breached = not allowed and type(policy) is Banned and wait == 0
+            if breached or (allowed and wait == 0 and policy.cost != 0):
+                policy.take(1 if breached else policy.cost, at or now)
                 policy.save(table, Keep.HELD if policy.report()[0] <= 0 else Keep.NORMAL)
+            if breached:
+                wait = policy.wait(0)
             remaining, reset = policy.report()
             states.append(State(wait == 0, max(remaining, 0), reset, None if wait < 0 else wait))
         return Decision(allowed, tuple(states), now)
@@ -94,6 +105,8 @@ def numbers(policy: Policy) -> tuple[str, int, int, int, int, int]:
 
     Raises `ConfigurationError` for a limit that cannot be counted exactly.
     """
+    if isinstance(policy, BanPolicy):
+        return Banned.code, policy.limit, policy.window, 0, policy.duration, 1
     code, limit, window = ALGORITHMS[policy.algorithm].code, policy.limit, policy.window
     unit, weight = 1, 1
     if policy.algorithm == "gcra":
@@ -115,4 +128,8 @@ def _policy(key: str, now: int, args: Sequence[Any], place: int) -> Any:
 
 
 def _wait(policy: Any) -> int:
-    return -1 if policy.cost > policy.limit else policy.wait(policy.cost)
+    if type(policy) is Banned:
+        return policy.wait(0)
+    if policy.cost > policy.limit:
+        return -1
+    return policy.wait(policy.cost) if policy.cost > 0 else 0

@@ -19,6 +19,7 @@ from ...flow import Action, Flow, Layer, proceed
 from ...http import Request, Response, unavailable
 from ...ops import Delete, gather
 from .answers import Body, Fields, Mode, Refusal, forbidden
+from .bans import Ban, BanPolicy
 from .counter import Counter, OnError, Outcome
 from .limit import AlgorithmName, Cost, Count, Dynamic, Key, Limit, When, Written
 from .lists import AccessList, Subject
@@ -44,7 +45,7 @@ class RateLimit(Layer):
     `allow` and `deny` are addresses, networks and subjects, and a denied one is answered 403.
 
     The answer: `status`, `body` and `response_headers` are as in `Refusal`, `headers` (`"draft"`, `"legacy"`, `"draft-6"`,
-    None) as in `Fields`.
+    None) as in `Fields`. `ban` shuts out who breaks the limits again and again, see `Ban`.
 
     `name` tells the counts of this limiter from those of others on the same storage. `on_error` says what happens when the
     storage fails: `"fallback"` counts in this process's memory, by `fallback_share` of each limit (with N workers, 1/N keeps
@@ -80,6 +81,7 @@ class RateLimit(Layer):
         body: Body = None,
         response_headers: Iterable[tuple[str, str]] = (),
         headers: Mode = "draft",
+        ban: Ban | None = None,
         name: str = "",
         atomic: bool = True,
         on_error: OnError = "fallback",
@@ -93,7 +95,9 @@ class RateLimit(Layer):
         own = [_completed(limit, terms, self._address) for limit in limits]
         if burst is not None and all(limit.algorithm != "gcra" for limit in own):
             raise ConfigurationError("burst belongs to algorithm='gcra', and no limit has it")
-        self._counter = Counter(own, name=name, atomic=atomic, on_error=on_error, share=fallback_share, clock=clock)
+        if ban is not None and not atomic:
+            raise ConfigurationError("a ban is decided with all limits together: leave atomic=True")
+        self._counter = Counter(own, name=name, atomic=atomic, on_error=on_error, share=fallback_share, clock=clock, ban=ban)
         self._scope = Scope(paths, methods, per_path)
         self._exempt = exempt
         self._allow, self._deny = AccessList(allow), AccessList(deny)
@@ -189,7 +193,10 @@ class RateLimit(Layer):
         return False if self._deny.matches(address, subject) else None
 
     def _shown(self, response: Response, outcome: Outcome) -> Response:
-        response.headers.lines += self._fields.lines(outcome.policies, outcome.decision, time.time())
+        policies, decision = outcome.policies, outcome.decision
+        if isinstance(policies[-1], BanPolicy):  # no quota that a client could keep to
+            policies, decision = policies[:-1], replace(decision, states=decision.states[:-1])
+        response.headers.lines += self._fields.lines(policies, decision, time.time())
         return response
 
 
