@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Literal
 
 from .flow import Body, Collector, Done, Layer, Next, Peek, apump
+from .heart import AsyncHeart
 from .http import PHRASES, Lines, Request, Response, framed
 from .stack import ACTING, KINDS, STORAGE, Drive, Stack, checked
 from .storage import Storage, storage_from
@@ -39,6 +40,7 @@ class ASGIMiddleware:
         self.app = app
         self.storage = storage_from(storage)
         layers = checked(layers)
+        self._heart = AsyncHeart(self.storage)
         self._stacks = {kind: Stack(layers, kind) for kind in KINDS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +58,7 @@ class ASGIMiddleware:
         scope = {**scope, ACTING: acting + stack.layers, STORAGE: self.storage}
         request = request_from(scope)
         exchange = _WebSocket if kind == "websocket" else _Exchange
-        await exchange(self.app, request, receive, send, stack(request), self.storage).run()
+        await exchange(self.app, request, receive, send, stack(request), self.storage, self._heart).run()
 
     def _closing(self, send: Send) -> Send:
         async def send_and_close(message: Message) -> None:
@@ -107,21 +109,24 @@ class _Exchange:
     """One HTTP request: calls the app, and stands between it and the server."""
 
     __slots__ = (
-        "_app", "_collector", "_drive", "_forward", "_gone", "_head", "_held", "_receive", "_replaced", "_request", "_storage",
-        "_turn", "_wanted",
+        "_app", "_collector", "_drive", "_forward", "_gone", "_head", "_heart", "_held", "_receive", "_replaced", "_request",
+        "_storage", "_turn", "_wanted",
     )  # fmt: skip
 
     prefix = "http.response."
     start = "http.response.start"
     pieces = "http.response.body"
 
-    def __init__(self, app: App, request: Request, receive: Receive, send: Send, drive: Drive, storage: Storage) -> None:
+    def __init__(
+        self, app: App, request: Request, receive: Receive, send: Send, drive: Drive, storage: Storage, heart: AsyncHeart
+    ) -> None:
         self._app = app
         self._request = request
         self._receive = receive
         self._forward = send
         self._drive = drive
         self._storage = storage
+        self._heart = heart
         self._wanted: Any = None  # what the stack waits for: Next, Peek, Body, or None
         self._held: Message | None = None  # the app's message with its head
         self._head: Response | None = None  # and what the layers see of it
@@ -134,10 +139,13 @@ class _Exchange:
         """Go through the stack and the app."""
         try:
             answer = await self._pump()
-            if answer is None:
-                await self._run_app()
-            else:
+            if answer is not None:
                 await self._answer_early(answer)
+            elif self._request.pulses:
+                with self._heart.beating(self._request):
+                    await self._run_app()
+            else:
+                await self._run_app()
         finally:  # by an error or a cancellation too: then nothing more is executed
             self._drive.close()
 

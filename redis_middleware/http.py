@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal, overload
 
 from .ops import Op
 
-__all__ = ["Headers", "Lines", "Request", "Response"]
+__all__ = ["Headers", "Lines", "Pulse", "Request", "Response"]
 
 Lines = list[tuple[str, str]]
 
@@ -92,6 +93,14 @@ class Headers:
         return f"Headers({self.lines!r})"
 
 
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """An op that is sent again every so many seconds while a request lasts, so that what the request holds does not lapse."""
+
+    op: Op[Any]
+    every: float
+
+
 class Request:
     """One request or WebSocket handshake, as a layer sees it. Belongs to one thread or task.
 
@@ -102,11 +111,12 @@ class Request:
 
     `outbox` is a list, to append ops to whose answer nobody waits for. It is sent once before the head goes, and once when
     the body has ended; also if the app raised or the body was cut short, but not if the request was cancelled. What is
-    lost is logged, and never raised.
+    lost is logged, and never raised. `pulses` is a list of what is sent again and again between `proceed()` and the end.
     """
 
     __slots__ = (
-        "_headers", "_read_headers", "kind", "method", "native", "outbox", "path", "peer", "query", "root_path", "scheme",
+        "_headers", "_read_headers", "kind", "method", "native", "outbox", "path", "peer", "pulses", "query", "root_path",
+        "scheme",
     )  # fmt: skip
 
     def __init__(
@@ -131,6 +141,7 @@ class Request:
         self.peer = peer
         self.native = {} if native is None else native
         self.outbox: list[Op[Any]] = []
+        self.pulses: list[Pulse] = []
         self._headers: Headers | None = None
         self._read_headers: Callable[[], Lines] = headers if callable(headers) else lambda: Headers(headers).lines
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .flow import Body, Collector, Done, Layer, Next, Peek, pump
+from .heart import Heart
 from .http import PHRASES, Lines, Request, Response, framed
 from .stack import ACTING, STORAGE, Drive, Stack, checked
 from .storage import Storage, storage_from
@@ -38,6 +39,7 @@ class WSGIMiddleware:
         self.app = app
         self.storage = storage_from(storage)
         self._stack = Stack(checked(layers))
+        self._heart = Heart(self.storage)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         acting: tuple[Layer, ...] = environ.get(ACTING, ())
@@ -47,7 +49,7 @@ class WSGIMiddleware:
         environ[ACTING] = acting + stack.layers
         environ[STORAGE] = self.storage
         request = request_from(environ)
-        return _Exchange(self.app, request, start_response, stack(request), self.storage).begin()
+        return _Exchange(self.app, request, start_response, stack(request), self.storage, self._heart).begin()
 
 
 def request_from(environ: Environ) -> Request:
@@ -81,16 +83,19 @@ class _Exchange:
     """One request: calls the app, and is the iterable that the server gets. A class, as `close()` must always work."""
 
     __slots__ = (
-        "_app", "_collector", "_drive", "_first", "_head", "_iterable", "_iterator", "_replaced", "_request",
-        "_server_start", "_server_write", "_storage",
+        "_app", "_beating", "_collector", "_drive", "_first", "_head", "_heart", "_iterable", "_iterator", "_replaced",
+        "_request", "_server_start", "_server_write", "_storage",
     )  # fmt: skip
 
-    def __init__(self, app: App, request: Request, start_response: StartResponse, drive: Drive, storage: Storage) -> None:
+    def __init__(
+        self, app: App, request: Request, start_response: StartResponse, drive: Drive, storage: Storage, heart: Heart
+    ) -> None:
         self._app = app
         self._request = request
         self._server_start = start_response
         self._drive = drive
         self._storage = storage
+        self._heart = heart
         self._head: tuple[str, Lines] | None = None  # what the app told start_response
         self._server_write: Callable[[bytes], object] | None = None  # set when the head has gone to the server
         self._collector: Collector | None = None  # set while a layer waits for the body
@@ -98,6 +103,7 @@ class _Exchange:
         self._iterator: Iterator[bytes] = iter(())
         self._first: bytes | None = None
         self._replaced = False
+        self._beating = False
 
     def begin(self) -> Iterable[bytes]:
         """Go through the stack and the app until there is something to give to the server."""
@@ -116,6 +122,9 @@ class _Exchange:
         return pump(self._drive, self._storage, value, error)
 
     def _run_app(self) -> Iterable[bytes]:
+        if self._request.pulses:
+            self._beating = True
+            self._heart.add(self._request)
         try:
             self._iterable = self._app(self._request.native, self._start_response)
             if self._replaced:  # while the app was writing
@@ -273,6 +282,8 @@ class _Exchange:
             self._close_app()
 
     def _close_app(self) -> None:
+        if self._beating:
+            self._heart.remove(self._request)
         iterable, self._iterable = self._iterable, ()
         if hasattr(iterable, "close"):
             iterable.close()

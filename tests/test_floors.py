@@ -18,6 +18,7 @@ FLOORS = {
     "flow": 2,
     "stack": 2,
     "layers": 3,
+    "heart": 4,
     "wsgi": 4,
     "asgi": 4,
     "contrib": 5,

@@ -24,6 +24,7 @@ from werkzeug.http import parse_accept_header
 
 from ...errors import ConfigurationError
 from ...http import Headers, Lines, Request, Response
+from .in_flight import InFlight
 from .policy import Decision, Policy, State, check_choice
 
 Mode = Literal["draft", "legacy", "draft-6"] | None
@@ -94,7 +95,7 @@ class Refusal:
         """A response that nobody else holds, without the lines of `Fields`."""
         violated = [pair for pair in _shown(policies, decision) if not pair[1].fits]
         wait = _wait([state for _, state in violated])
-        made = self._replaced(request, decision) or self._usual(request, [policy.name for policy, _ in violated], wait)
+        made = self._replaced(request, decision) or self._usual(request, [policy for policy, _ in violated], wait)
         ours = [NO_STORE] if wait is None else [NO_STORE, ("retry-after", str(wait))]
         return Response(made.status, _merged(made.headers, self._headers, ours), made.body or b"")
 
@@ -105,12 +106,14 @@ class Refusal:
         lines = [] if "content-type" in self._headers else [TEXT]
         return Response(self._status, lines, body.encode() if isinstance(body, str) else body)
 
-    def _usual(self, request: Request, violated: list[str], wait: int | None) -> Response:
+    def _usual(self, request: Request, violated: list[Policy], wait: int | None) -> Response:
         detail = "It costs more than the limit allows; waiting does not help."
         if wait is not None:
             detail = f"Try again in {wait} second{'' if wait == 1 else 's'}."
+        elif any(isinstance(policy, InFlight) for policy in violated):
+            detail = "Too many at once: wait until another one has ended."
         problem = {"type": QUOTA_EXCEEDED, "title": "Quota Exceeded", "status": self._status, "detail": detail}
-        problem |= {"instance": _instance(request), "violated-policies": violated}
+        problem |= {"instance": _instance(request), "violated-policies": [policy.name for policy in violated]}
         return _negotiated(request, problem, f"Too many requests. {detail}\n")
 
 

@@ -13,7 +13,7 @@ from ...errors import ConfigurationError
 from ...ops import Keep, Table
 from .algorithms.algorithm import Algorithm, numbers_in
 from .limit import When
-from .policy import Policy
+from .policy import Guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Ban:
 
 
 @dataclass(frozen=True, slots=True)
-class BanPolicy(Policy):
+class BanPolicy(Guard):
     """A ban as one more policy of a decision: `limit` breaches in `window`, then `duration` microseconds."""
 
     duration: int = 0

@@ -12,19 +12,23 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ...errors import ConfigurationError, StorageError
-from ...http import Request, Response
+from ...http import Pulse, Request, Response
 from ...ops import Delete, gather
 from ...storage.memory import MemoryStorage
 from .algorithms import ALGORITHMS
 from .bans import Ban, Banned, policy_of
 from .decide import NUMBERS, Decide, numbers
 from .denials import Denials
-from .limit import Count, Limit
+from .in_flight import InFlight, token
+from .limit import Count, Key, Limit
 from .lists import Subject
 from .policy import Decision, Policy, State, check_choice
 from .subjects import keys_of
 
 OnError = Literal["open", "closed", "fallback"]
+
+LEASE = Limit("", "in-flight")
+"""The terms of a lease: nothing about it is settled later."""
 
 MOST_DYNAMIC = 4
 """How many limits a callable may name at once."""
@@ -60,6 +64,8 @@ class Asked:
     subject: Subject
     cost: int
     terms: Limit
+    token: int = 0
+    """The lease that it takes, if it is about requests at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +100,25 @@ class Counter:
         self,
         limits: Sequence[Limit],
         *,
+        key: Key,
         name: str,
         atomic: bool,
         on_error: OnError,
         share: float,
         clock: Callable[[], float],
         ban: Ban | None,
+        in_flight: InFlight | None,
     ) -> None:
         check_choice("on_error", on_error, ("open", "closed", "fallback"))
         if not 0 < share <= 1:
             raise ConfigurationError(f"fallback_share must be more than 0 and at most 1, got {share!r}")
         self.rules = _rules(limits)
-        self._who = list(dict.fromkeys([rule.terms.key for rule in self.rules if rule.terms.key]))
-        self._ban = None if ban is None else _ban(ban, self.rules)
+        if not self.rules and in_flight is None:
+            raise ConfigurationError("RateLimit needs at least one limit, as in RateLimit('200/day; 50/hour')")
+        self._in_flight = in_flight
+        self._key = key
+        self._who = list(dict.fromkeys([rule.terms.key or key for rule in self.rules])) or [key]
+        self._ban = None if ban is None else _ban(ban)
         self._settles = any(rule.terms.when or rule.terms.count for rule in self.rules) or bool(ban and ban.when)
         self._name = name
         self._together = atomic or len(self._who) == 1
@@ -122,17 +134,18 @@ class Counter:
         asked = []
         for rule in self.rules:
             terms = rule.terms
-            subject = subjects[terms.key] if terms.key else None
+            subject = subjects[terms.key or self._key]
             if subject is not None:
                 cost = terms.cost(request) if callable(terms.cost) else terms.cost or 0
                 asked += [Asked(policy, subject, cost, terms) for policy in rule.policies_for(request)]
-        return self._with_ban(asked)
+        return self._guarded(asked, subjects[self._who[0]], 1)
 
     def asked_of(self, subject: Subject) -> list[Asked]:
         """The same for a subject without a request: what depends on one is left out, and costs that do are 1."""
         costs = [1 if callable(rule.terms.cost) else rule.terms.cost or 0 for rule in self.rules]
         rules = zip(self.rules, costs, strict=True)
-        return self._with_ban([Asked(policy, subject, cost, rule.terms) for rule, cost in rules for policy in rule.policies])
+        asked = [Asked(policy, subject, cost, rule.terms) for rule, cost in rules for policy in rule.policies]
+        return self._guarded(asked, subject, 0)
 
     def decide(self, asked: list[Asked], scope: str) -> Generator[Any, Any, Outcome | None]:
         """Decide, by the storage; if that fails, by this process alone or, if `on_error` says otherwise, not at all."""
@@ -147,7 +160,7 @@ class Counter:
             if self._on_error != "fallback":
                 return None
             return Outcome(groups, [self._alone(one) for one in scripts], scope, local=True)
-        if len(scripts) == 1 and (self._ban is None or not decisions[0].states[-1].fits):  # or its breaches would not count
+        if len(scripts) == 1 and self._lasts(asked, decisions[0]):
             self._denials.remember(scripts[0], decisions[0])
         return Outcome(groups, decisions, scope, local=False)
 
@@ -157,6 +170,23 @@ class Counter:
             for group, decision in zip(outcome.groups, outcome.decisions, strict=True):
                 costs = [_real(one, request, response) - one.cost for one in group]
                 self._charge(outcome, request, group, costs, decision.now)
+
+    def hold(self, outcome: Outcome, request: Request) -> bool:
+        """Keep the lease of a request while it lasts; whether it has one, which is then to be released."""
+        if self._in_flight is None:
+            return False
+        for group, decision in zip(outcome.groups, outcome.decisions, strict=True):
+            leases = [int(bool(one.token)) for one in group]
+            if any(leases) and not outcome.local:
+                renewal = self.script(group, outcome.scope, leases, decision.now)
+                request.pulses.append(Pulse(renewal, self._in_flight.window / 3_000_000))
+        return True
+
+    def release(self, outcome: Outcome, request: Request) -> None:
+        """Give the lease of a request back."""
+        request.pulses.clear()
+        for group, decision in zip(outcome.groups, outcome.decisions, strict=True):
+            self._charge(outcome, request, group, [-int(bool(one.token)) for one in group], decision.now)
 
     def give_back(self, outcome: Outcome, request: Request) -> None:
         """What some scripts took of a request that another one denied."""
@@ -169,13 +199,14 @@ class Counter:
         args: list[str | int] = [at]
         for one, cost in zip(asked, costs or [one.cost for one in asked], strict=True):
             code, limit, window, shadow, unit, weight = numbers(one.policy)
-            args += (code, limit, window, cost, shadow, unit, weight)
+            args += (code, limit, window, cost, shadow, unit, one.token or weight)
         return Decide(self._keys(asked, scope), tuple(args))
 
     def keys(self, subject: Subject, scopes: Iterable[str]) -> list[str]:
         """All keys in which a subject may be counted."""
         names = [self._full(name) for rule in self.rules for name in rule.names()]
-        names += [self._full(_name(self._ban.policies[0]))] if self._ban else []
+        guards = [*(self._ban.policies if self._ban else ()), *([self._in_flight] if self._in_flight else ())]
+        names += [self._full(_name(guard)) for guard in guards]
         return [key for scope in scopes for key in keys_of(subject, tuple(names), scope, self._tag)]
 
     def forget(self, deletes: Sequence[Delete]) -> None:
@@ -183,11 +214,21 @@ class Counter:
         self._denials.forget()
         self._local.execute(deletes)
 
-    def _with_ban(self, asked: list[Asked]) -> list[Asked]:
-        """The ban is of the first one who is counted."""
-        if self._ban is not None and asked:
-            asked.append(Asked(self._ban.policies[0], asked[0].subject, 0, self._ban.terms))
+    def _guarded(self, asked: list[Asked], subject: Subject | None, leases: int) -> list[Asked]:
+        """With what guards the first one who is counted: so many leases, and the ban at the end."""
+        if subject is not None and self._in_flight is not None:
+            asked.append(Asked(self._in_flight, subject, leases, LEASE, token()))
+        if subject is not None and self._ban is not None:
+            asked.append(Asked(self._ban.policies[0], subject, 0, self._ban.terms))
         return asked
+
+    def _lasts(self, asked: list[Asked], decision: Decision) -> bool:
+        """Whether a denial is one that need not be asked for again: breaches count, and requests end, at any time."""
+        if self._ban is not None:
+            return not decision.states[-1].fits
+        return self._in_flight is None or all(
+            state.fits for one, state in zip(asked, decision.states, strict=True) if isinstance(one.policy, InFlight)
+        )
 
     def _groups(self, asked: list[Asked]) -> list[list[Asked]]:
         """What is decided by one script each."""
@@ -241,16 +282,14 @@ def _rules(limits: Sequence[Limit]) -> tuple[Rule, ...]:
                 raise ConfigurationError(f"two limits are named {policy.name!r}: name one, as in Limit('5/hour', name='login')")
             names.add(policy.name)
         rules.append(Rule(limit, policies))
-    if not rules:
-        raise ConfigurationError("RateLimit needs at least one limit, as in RateLimit('200/day; 50/hour')")
     return tuple(rules)
 
 
-def _ban(ban: Ban, rules: tuple[Rule, ...]) -> Rule:
+def _ban(ban: Ban) -> Rule:
     """A ban as the last rule: a request costs it nothing, but one that `when` finds is a breach."""
     when = ban.when
     count: Count = (lambda request, response: 0) if when is None else (lambda request, response: int(when(request, response)))
-    return Rule(Limit("", "ban", rules[0].terms.key, cost=0, count=count), (policy_of(ban),))
+    return Rule(Limit("", "ban", cost=0, count=count), (policy_of(ban),))
 
 
 def _name(policy: Policy) -> str:

@@ -13,12 +13,13 @@ from ...ops import Keep, Script, Table
 from .algorithms import ALGORITHMS
 from .algorithms.algorithm import EXACT
 from .bans import Banned, BanPolicy
+from .in_flight import InFlight, Leases
 from .policy import Decision, Policy, State
 
 NUMBERS = 6
 """How many numbers follow a policy's algorithm in the arguments: limit, window, cost, shadow, unit, weight."""
 
-_ALL: tuple[type[Any], ...] = (*ALGORITHMS.values(), Banned)
+_ALL: tuple[type[Any], ...] = (*ALGORITHMS.values(), Leases, Banned)
 _BY_CODE = {algorithm.code: algorithm for algorithm in _ALL}
 
 
@@ -107,6 +108,8 @@ def numbers(policy: Policy) -> tuple[str, int, int, int, int, int]:
     """
     if isinstance(policy, BanPolicy):
         return Banned.code, policy.limit, policy.window, 0, policy.duration, 1
+    if isinstance(policy, InFlight):
+        return Leases.code, policy.limit, policy.window, 0, 1, 1
     code, limit, window = ALGORITHMS[policy.algorithm].code, policy.limit, policy.window
     unit, weight = 1, 1
     if policy.algorithm == "gcra":

@@ -16,14 +16,16 @@ from dataclasses import replace
 
 from ...errors import ConfigurationError, StorageError
 from ...flow import Action, Flow, Layer, proceed
+from ...flow import body as end_of_body
 from ...http import Request, Response, unavailable
 from ...ops import Delete, gather
 from .answers import Body, Fields, Mode, Refusal, forbidden
-from .bans import Ban, BanPolicy
+from .bans import Ban
 from .counter import Counter, OnError, Outcome
+from .in_flight import policy_of as in_flight
 from .limit import AlgorithmName, Cost, Count, Dynamic, Key, Limit, When, Written
 from .lists import AccessList, Subject
-from .policy import Decision, Policy
+from .policy import Decision, Guard, Policy
 from .scopes import Scope
 from .subjects import ClientAddress, bound, client_address
 
@@ -46,6 +48,8 @@ class RateLimit(Layer):
 
     The answer: `status`, `body` and `response_headers` are as in `Refusal`, `headers` (`"draft"`, `"legacy"`, `"draft-6"`,
     None) as in `Fields`. `ban` shuts out who breaks the limits again and again, see `Ban`.
+    `max_in_flight` is how many requests of a subject may run at once; each holds its place until its response has ended, and
+    one whose worker was killed loses it after `lease` seconds.
 
     `name` tells the counts of this limiter from those of others on the same storage. `on_error` says what happens when the
     storage fails: `"fallback"` counts in this process's memory, by `fallback_share` of each limit (with N workers, 1/N keeps
@@ -81,6 +85,8 @@ class RateLimit(Layer):
         body: Body = None,
         response_headers: Iterable[tuple[str, str]] = (),
         headers: Mode = "draft",
+        max_in_flight: int | None = None,
+        lease: float = 30,
         ban: Ban | None = None,
         name: str = "",
         atomic: bool = True,
@@ -97,7 +103,17 @@ class RateLimit(Layer):
             raise ConfigurationError("burst belongs to algorithm='gcra', and no limit has it")
         if ban is not None and not atomic:
             raise ConfigurationError("a ban is decided with all limits together: leave atomic=True")
-        self._counter = Counter(own, name=name, atomic=atomic, on_error=on_error, share=fallback_share, clock=clock, ban=ban)
+        self._counter = Counter(
+            own,
+            key=self._key,
+            name=name,
+            atomic=atomic,
+            on_error=on_error,
+            share=fallback_share,
+            clock=clock,
+            ban=ban,
+            in_flight=None if max_in_flight is None else in_flight(max_in_flight, lease),
+        )
         self._scope = Scope(paths, methods, per_path)
         self._exempt = exempt
         self._allow, self._deny = AccessList(allow), AccessList(deny)
@@ -130,13 +146,19 @@ class RateLimit(Layer):
         if not outcome.decision.allowed:
             self._counter.give_back(outcome, request)
             return self._shown(self._refusal.response(request, outcome.policies, outcome.decision), outcome)
+        held = self._counter.hold(outcome, request)
         try:
             response = yield from proceed()
         except Exception:
             self._counter.settle(outcome, request, None)
+            self._counter.release(outcome, request)
             raise
         self._counter.settle(outcome, request, response)
-        return self._shown(response, outcome)
+        self._shown(response, outcome)
+        if held:
+            yield from end_of_body(0)
+            self._counter.release(outcome, request)
+        return response
 
     def check(self, who: Request | Subject, cost: int | None = None) -> Action[Decision]:
         """An action: count one more for a request or a subject, as for each message of a WebSocket.
@@ -149,8 +171,9 @@ class RateLimit(Layer):
             asked, scope = self._counter.asked(who), self._scope.of(who) or ""
         else:
             asked, scope = self._counter.asked_of(who), ""
+        asked = [one for one in asked if not one.token]  # nobody would give a lease back
         if cost is not None:
-            asked = [replace(one, cost=cost) for one in asked]
+            asked = [one if isinstance(one.policy, Guard) else replace(one, cost=cost) for one in asked]
         if not asked:
             return Decision(True, ())
         outcome = yield from self._counter.decide(asked, scope)
@@ -194,8 +217,9 @@ class RateLimit(Layer):
 
     def _shown(self, response: Response, outcome: Outcome) -> Response:
         policies, decision = outcome.policies, outcome.decision
-        if isinstance(policies[-1], BanPolicy):  # no quota that a client could keep to
-            policies, decision = policies[:-1], replace(decision, states=decision.states[:-1])
+        quotas = sum(not isinstance(policy, Guard) for policy in policies)  # the guards stand at the end
+        if quotas < len(policies):
+            policies, decision = policies[:quotas], replace(decision, states=decision.states[:quotas])
         response.headers.lines += self._fields.lines(policies, decision, time.time())
         return response
 

@@ -50,6 +50,11 @@ class Policy:
                 raise ConfigurationError(f"burst belongs to algorithm 'gcra', got it with {self.algorithm!r}")
 
 
+@dataclass(frozen=True, slots=True)
+class Guard(Policy):
+    """A policy that is no quota which a client could keep to: a ban, a number of requests at once. No field shows it."""
+
+
 @dataclass(slots=True)
 class State:
     """What a script says of one policy after a decision."""
