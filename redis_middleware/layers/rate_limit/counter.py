@@ -23,7 +23,8 @@ from .in_flight import InFlight, token
 from .limit import Count, Key, Limit
 from .lists import Subject
 from .policy import Decision, Policy, State, check_choice
-from .subjects import keys_of
+from .subjects import keys_of, spelled
+from .top import Tally
 
 OnError = Literal["open", "closed", "fallback"]
 
@@ -127,6 +128,7 @@ class Counter:
         self._share = share
         self._local = MemoryStorage()
         self._denials = Denials(clock)
+        self.tally = Tally(name, clock)
 
     def asked(self, request: Request) -> list[Asked]:
         """What a request is asked: for each policy who is counted, and how much."""
@@ -155,7 +157,7 @@ class Counter:
         if known is not None:
             return Outcome(groups, [known], scope, local=False)
         try:
-            decisions = list((yield from gather(*scripts)))
+            decisions = list((yield from gather(*scripts, *self.tally.due())))[: len(scripts)]
         except StorageError:
             if self._on_error != "fallback":
                 return None
@@ -188,8 +190,10 @@ class Counter:
         for group, decision in zip(outcome.groups, outcome.decisions, strict=True):
             self._charge(outcome, request, group, [-int(bool(one.token)) for one in group], decision.now)
 
-    def give_back(self, outcome: Outcome, request: Request) -> None:
-        """What some scripts took of a request that another one denied."""
+    def refuse(self, outcome: Outcome, request: Request) -> None:
+        """Count a denial, and give back what some scripts took of a request that another one denied."""
+        denied = next(group for group, decision in zip(outcome.groups, outcome.decisions, strict=True) if not decision.allowed)
+        self.tally.count(spelled(denied[0].subject))
         for group, decision in zip(outcome.groups, outcome.decisions, strict=True):
             if decision.allowed:
                 self._charge(outcome, request, group, [-one.cost for one in group], decision.now)

@@ -28,6 +28,7 @@ from .lists import AccessList, Subject
 from .policy import Decision, Guard, Policy
 from .scopes import Scope
 from .subjects import ClientAddress, bound, client_address
+from .top import First
 
 
 class RateLimit(Layer):
@@ -144,7 +145,7 @@ class RateLimit(Layer):
         if outcome is None:
             return None if self._on_error == "open" else unavailable()
         if not outcome.decision.allowed:
-            self._counter.give_back(outcome, request)
+            self._counter.refuse(outcome, request)
             return self._shown(self._refusal.response(request, outcome.policies, outcome.decision), outcome)
         held = self._counter.hold(outcome, request)
         try:
@@ -205,6 +206,13 @@ class RateLimit(Layer):
             for one, key, state in zip(asked, op.keys, decision.states, strict=True):
                 found.append(_explained(one.policy, key, state.remaining, state.reset))
         return found
+
+    def top(self, count: int = 10) -> Action[list[tuple[str, int]]]:
+        """An action: the subjects that were denied most since midnight (UTC), with how often, most first.
+
+        Addresses are in clear; other subjects are as in their keys, by digest. Workers add what they counted every few seconds.
+        """
+        return (yield from First((self._counter.tally.key(),), (count,)))
 
     def _listed(self, request: Request) -> bool | None:
         """True for who is always allowed, False for who never is, None for everybody else."""

@@ -210,15 +210,19 @@ def keys_of(subject: Subject, names: tuple[str, ...], scope: str = "", tag: str 
     meaning in keys. `scope` is a label (`Scope.of`) that tells the budgets of one subject apart. No two pairs of subject and
     scope have a key in common.
     """
-    if isinstance(subject, tuple):
-        subject = "##" + _digest("".join([f"{len(part)}:{part}" for part in subject]))
-    elif not _in_clear(subject):
-        subject = "#" + _digest(subject)
+    subject = spelled(subject)
     if scope and not _label_in_clear(scope):
         scope = "#" + _digest(scope)
     if tag is not None:
         return tuple([f"l:{{#{_digest(tag)}}}{subject}{scope}:{name}" for name in names])
     return tuple([f"l:{{{subject}}}{scope}:{name}" for name in names])
+
+
+def spelled(subject: Subject) -> str:
+    """A subject as it stands in keys and lists: addresses in clear, everything else as a digest."""
+    if isinstance(subject, tuple):
+        return "##" + _digest("".join([f"{len(part)}:{part}" for part in subject]))
+    return subject if _in_clear(subject) else "#" + _digest(subject)
 
 
 def _digest(text: str) -> str:
