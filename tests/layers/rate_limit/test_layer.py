@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,21 @@ def failed(request: Request, response: Any) -> bool:
 
 def remaining(answer: Any) -> int:
     return int(answer.headers.get("ratelimit").partition(";r=")[2].partition(";")[0])
+
+
+@pytest.mark.parametrize("algorithm", ["fixed-window", "moving-window", "sliding-window-counter", "gcra"])
+def test_waiting_as_told_is_enough_at_every_phase(edge: Edge, storage: Storage, clock: Clock, algorithm: Any) -> None:
+    """Fifty phases of the clock, each with another history of a few hits."""
+    phases = random.Random(algorithm)
+    for number in range(50):
+        limit = RateLimit("3/minute; 20/hour", name=f"{algorithm}{number}", algorithm=algorithm, clock=clock)
+        call = edge.wrap(hello, [limit], storage)
+        for _ in range(8):
+            clock.move(round(phases.uniform(0, 25), 6))
+            answer = call()
+            if answer.status == 429:
+                clock.move(int(answer.headers.get("retry-after") or 0))
+                assert call().status == 200
 
 
 def test_a_request_costs_what_it_is_worth(edge: Edge, storage: Storage, clock: Clock) -> None:
