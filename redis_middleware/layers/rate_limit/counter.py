@@ -13,17 +13,17 @@ from typing import Any, Literal
 
 from ...errors import ConfigurationError, StorageError
 from ...http import Pulse, Request, Response
-from ...ops import Delete, gather
+from ...ops import Delete, Op, gather
 from ...storage.memory import MemoryStorage
 from .algorithms import ALGORITHMS
 from .bans import Ban, Banned, policy_of
 from .decide import NUMBERS, Decide, numbers
 from .denials import Denials
 from .in_flight import InFlight, token
-from .limit import Count, Key, Limit
+from .limit import Count, Limit
 from .lists import Subject
 from .policy import Decision, Policy, State, check_choice
-from .subjects import keys_of, spelled
+from .subjects import Key, keys_of, spelled
 from .top import Tally
 
 OnError = Literal["open", "closed", "fallback"]
@@ -47,7 +47,10 @@ class Rule:
         if not callable(self.terms.limit):
             return self.policies
         written = self.terms.limit(request)
-        return () if written is None else self.terms.policies(written)[:MOST_DYNAMIC]
+        policies = () if written is None else self.terms.policies(written)
+        if len(policies) > MOST_DYNAMIC:
+            raise ConfigurationError(f"a callable names at most {MOST_DYNAMIC} limits, got {written!r}")
+        return policies
 
     def names(self) -> list[str]:
         """The names of all keys that it may count in, for one subject."""
@@ -132,13 +135,13 @@ class Counter:
 
     def asked(self, request: Request) -> list[Asked]:
         """What a request is asked: for each policy who is counted, and how much."""
-        subjects = {key: key(request) for key in self._who}
+        subjects = {key: _subject(key(request)) for key in self._who}
         asked = []
         for rule in self.rules:
             terms = rule.terms
             subject = subjects[terms.key or self._key]
             if subject is not None:
-                cost = terms.cost(request) if callable(terms.cost) else terms.cost or 0
+                cost = _whole("cost", terms.cost(request)) if callable(terms.cost) else terms.cost or 0
                 asked += [Asked(policy, subject, cost, terms) for policy in rule.policies_for(request)]
         return self._guarded(asked, subjects[self._who[0]], 1)
 
@@ -153,6 +156,8 @@ class Counter:
         """Decide, by the storage; if that fails, by this process alone or, if `on_error` says otherwise, not at all."""
         groups = self._groups(asked)
         scripts = [self.script(group, scope) for group in groups]
+        if any(one.cost < 0 for one in asked):
+            self._denials.forget(scripts[0].keys[0])
         known = self._denials.recall(scripts[0]) if len(scripts) == 1 else None
         if known is not None:
             return Outcome(groups, [known], scope, local=False)
@@ -171,7 +176,7 @@ class Counter:
         if self._settles:
             for group, decision in zip(outcome.groups, outcome.decisions, strict=True):
                 costs = [_real(one, request, response) - one.cost for one in group]
-                self._charge(outcome, request, group, costs, decision.now)
+                request.outbox += self._charges(outcome, group, costs, decision.now)
 
     def hold(self, outcome: Outcome, request: Request) -> bool:
         """Keep the lease of a request while it lasts; whether it has one, which is then to be released."""
@@ -188,15 +193,22 @@ class Counter:
         """Give the lease of a request back."""
         request.pulses.clear()
         for group, decision in zip(outcome.groups, outcome.decisions, strict=True):
-            self._charge(outcome, request, group, [-int(bool(one.token)) for one in group], decision.now)
+            leases = [-int(bool(one.token)) for one in group]
+            request.outbox += self._charges(outcome, group, leases, decision.now)
 
     def refuse(self, outcome: Outcome, request: Request) -> None:
         """Count a denial, and give back what some scripts took of a request that another one denied."""
         denied = next(group for group, decision in zip(outcome.groups, outcome.decisions, strict=True) if not decision.allowed)
         self.tally.count(spelled(denied[0].subject))
+        request.outbox += self.given_back(outcome)
+
+    def given_back(self, outcome: Outcome) -> list[Op[Any]]:
+        """The ops that give back what some scripts took of a request that another one denied."""
+        ops: list[Op[Any]] = []
         for group, decision in zip(outcome.groups, outcome.decisions, strict=True):
-            if decision.allowed:
-                self._charge(outcome, request, group, [-one.cost for one in group], decision.now)
+            if decision.allowed and not outcome.decision.allowed:
+                ops += self._charges(outcome, group, [-one.cost for one in group], decision.now)
+        return ops
 
     def script(self, asked: Sequence[Asked], scope: str, costs: Sequence[int] | None = None, at: int = 0) -> Decide:
         """The script that decides about these policies; or settles, if it is told what was decided when."""
@@ -215,7 +227,8 @@ class Counter:
 
     def forget(self, deletes: Sequence[Delete]) -> None:
         """Forget here, at once, what is being deleted in the storage."""
-        self._denials.forget()
+        for delete in deletes:
+            self._denials.forget(delete.key)
         self._local.execute(deletes)
 
     def _guarded(self, asked: list[Asked], subject: Subject | None, leases: int) -> list[Asked]:
@@ -262,19 +275,25 @@ class Counter:
             return decision
         raise decision
 
-    def _charge(self, outcome: Outcome, request: Request, group: list[Asked], costs: list[int], at: int) -> None:
-        if any(costs):
-            op = self.script(group, outcome.scope, costs, at)
-            if outcome.local:
-                self._local.execute([op])
-            else:
-                request.outbox.append(op)
+    def _charges(self, outcome: Outcome, group: list[Asked], costs: list[int], at: int) -> list[Op[Any]]:
+        """What is to be sent to charge so much more, or less; nothing if this process counts alone: then it is done here."""
+        if not any(costs):
+            return []
+        op = self.script(group, outcome.scope, costs, at)
+        if min(costs) < 0:
+            self._denials.forget(op.keys[0])
+        if outcome.local:
+            self._local.execute([op])
+            return []
+        return [op]
 
 
 def _rules(limits: Sequence[Limit]) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     names: set[str] = set()
     for limit in limits:
+        if not callable(limit.cost):
+            _configured(limit)
         if callable(limit.limit):
             name = limit.name or ("dynamic" if not rules else f"dynamic-{len(rules) + 1}")
             rules.append(Rule(replace(limit, name=name), ()))
@@ -287,6 +306,11 @@ def _rules(limits: Sequence[Limit]) -> tuple[Rule, ...]:
             names.add(policy.name)
         rules.append(Rule(limit, policies))
     return tuple(rules)
+
+
+def _configured(limit: Limit) -> None:
+    if limit.cost is not None and type(limit.cost) is not int:
+        raise ConfigurationError(f"cost must be a whole number or a callable, got {limit.cost!r}")
 
 
 def _ban(ban: Ban) -> Rule:
@@ -306,4 +330,19 @@ def _real(asked: Asked, request: Request, response: Response | None) -> int:
     terms = asked.terms
     if terms.when is not None and not terms.when(request, response):
         return 0
-    return asked.cost if terms.count is None else terms.count(request, response)
+    return asked.cost if terms.count is None else _whole("count", terms.count(request, response))
+
+
+def _whole(what: str, number: object) -> int:
+    if type(number) is not int:
+        raise TypeError(f"{what} must give a whole number, got {number!r}")
+    return number
+
+
+def _subject(given: object) -> Subject | None:
+    """A subject as the user's key gave it; numbers, such as user ids, are text here."""
+    if given is None or isinstance(given, (str, tuple)):
+        return given
+    if type(given) is int:
+        return str(given)
+    raise TypeError(f"key must give text, a number, a tuple of texts or None, got {given!r}")

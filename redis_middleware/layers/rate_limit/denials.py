@@ -26,7 +26,7 @@ class Denials:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._denied: dict[tuple[object, ...], tuple[float, float, Decision]] = {}
+        self._denied: dict[str, tuple[Decide, float, float, Decision]] = {}
 
     def remember(self, script: Decide, decision: Decision) -> None:
         """Note what was decided, if it is worth it."""
@@ -37,28 +37,26 @@ class Denials:
         with self._lock:
             if len(self._denied) >= MOST:
                 del self._denied[next(iter(self._denied))]
-            self._denied[_what(script)] = (now, now + min(MOMENT, max(retries)), decision)
+            self._denied[script.keys[0]] = (script, now, now + min(MOMENT, max(retries)), decision)
 
     def recall(self, script: Decide) -> Decision | None:
         """The denial of the same a moment ago, with its times as of now; None if there was none."""
         if not self._denied:
             return None
-        what, now = _what(script), self._clock()
-        then, until, decision = self._denied.get(what, (now, now, None))
-        if decision is None or now < until:
-            return decision and replace(decision, states=_aged(decision.states, int((now - then) * 1_000_000)))
-        with self._lock:
-            self._denied.pop(what, None)
+        now = self._clock()
+        asked, then, until, decision = self._denied.get(script.keys[0], (script, now, now, None))
+        if decision is None or asked != script:
+            return None
+        if now < until:
+            return replace(decision, states=_aged(decision.states, int((now - then) * 1_000_000)))
+        self.forget(script.keys[0])
         return None
 
-    def forget(self) -> None:
-        """Forget everybody."""
-        with self._lock:
-            self._denied.clear()
-
-
-def _what(script: Decide) -> tuple[object, ...]:
-    return script.keys, script.args
+    def forget(self, key: str) -> None:
+        """Forget a denial whose first key this is: something was given back, or an administrator has reset it."""
+        if self._denied:
+            with self._lock:
+                self._denied.pop(key, None)
 
 
 def _aged(states: tuple[State, ...], elapsed: int) -> tuple[State, ...]:

@@ -2,7 +2,8 @@
 
 Rules:
 
-* Who is not in scope, exempt, allowed, or nobody's subject costs nothing: no op at all. Allow beats deny, and deny limits.
+* Allow beats deny, and deny beats everything else. Who is allowed, exempt, out of scope or nobody's subject costs nothing:
+  no op at all.
 * What a request costs is taken before the app runs, so that no two requests both find the last one free. `when` and `count`
   correct it afterwards, through the outbox. If the request is cancelled, it stays counted.
 * Who was denied a moment ago is told so again without a trip.
@@ -14,6 +15,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from limits import RateLimitItem
+
 from ...errors import ConfigurationError, StorageError
 from ...flow import Action, Flow, Layer, proceed
 from ...flow import body as end_of_body
@@ -23,11 +26,11 @@ from .answers import Body, Fields, Mode, Refusal, forbidden
 from .bans import Ban
 from .counter import Counter, OnError, Outcome
 from .in_flight import policy_of as in_flight
-from .limit import AlgorithmName, Cost, Count, Dynamic, Key, Limit, When, Written
+from .limit import AlgorithmName, Cost, Count, Dynamic, Limit, When, Written
 from .lists import AccessList, Subject
 from .policy import Decision, Guard, Policy
-from .scopes import Scope
-from .subjects import ClientAddress, bound, client_address
+from .scopes import Scope, scope_name
+from .subjects import ClientAddress, Key, bound, client_address
 from .top import First
 
 
@@ -44,15 +47,17 @@ class RateLimit(Layer):
     `shadow` are as in `Limit`. `atomic=False` lets limits with different keys be decided by a script each, so that they
     spread over a Cluster; what one of them took of a denied request is then given back a moment later.
 
-    Which requests: `paths`, `methods` and `per_path` are as in `Scope`; `exempt(request)` is true for who is not limited;
-    `allow` and `deny` are addresses, networks and subjects, and a denied one is answered 403.
+    Which requests: `paths`, `methods` and `per_path` are as in `Scope`; `exempt(request)` is true for who is not limited.
+    `allow` and `deny` are addresses, networks and subjects (of `key`), for which none of that matters: who is allowed is not
+    limited, and who is denied is answered 403, everywhere.
 
     The answer: `status`, `body` and `response_headers` are as in `Refusal`, `headers` (`"draft"`, `"legacy"`, `"draft-6"`,
     None) as in `Fields`. `ban` shuts out who breaks the limits again and again, see `Ban`.
     `max_in_flight` is how many requests of a subject may run at once; each holds its place until its response has ended, and
     one whose worker was killed loses it after `lease` seconds.
 
-    `name` tells the counts of this limiter from those of others on the same storage. `on_error` says what happens when the
+    `name` tells the counts of this limiter from those of others on the same storage; by default `paths` and `methods` do.
+    Two limiters of one scope, with limits over the same period, need names. `on_error` says what happens when the
     storage fails: `"fallback"` counts in this process's memory, by `fallback_share` of each limit (with N workers, 1/N keeps
     the sum); `"open"` lets pass, `"closed"` answers 503. `eager=False` if `key` and the like need what a layer outside did.
     `clock` counts the second for which a denial is remembered here without a trip: for tests, where time has to be moved.
@@ -96,6 +101,10 @@ class RateLimit(Layer):
         eager: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        paths = paths if paths is None or isinstance(paths, str) else tuple(paths)
+        methods = methods if methods is None or isinstance(methods, str) else tuple(methods)
+        if not callable(key):
+            raise ConfigurationError(f"key must be a callable of the request, got {key!r}")
         self._address = ClientAddress(trusted_proxies, ipv6_prefix, proxy_header=proxy_header)
         self._key = bound(key, self._address)
         terms = Limit("", None, self._key, algorithm, burst, cost, when, count, shadow)
@@ -107,7 +116,7 @@ class RateLimit(Layer):
         self._counter = Counter(
             own,
             key=self._key,
-            name=name,
+            name=name or scope_name(paths, methods),
             atomic=atomic,
             on_error=on_error,
             share=fallback_share,
@@ -132,14 +141,12 @@ class RateLimit(Layer):
         return f"RateLimit({', '.join(repr(rule.terms.limit) for rule in self._counter.rules)})"
 
     def __call__(self, request: Request, /) -> Flow:
-        scope = self._scope.of(request)
-        if scope is None or (self._exempt is not None and self._exempt(request)):
-            return None
         listed = self._listed(request)
         if listed is not None:
             return None if listed else forbidden(request)
-        asked = self._counter.asked(request)
-        if not asked:
+        scope = self._counted_in(request)
+        asked = [] if scope is None else self._counter.asked(request)
+        if scope is None or not asked:
             return None
         outcome = yield from self._counter.decide(asked, scope)
         if outcome is None:
@@ -165,13 +172,17 @@ class RateLimit(Layer):
         """An action: count one more for a request or a subject, as for each message of a WebSocket.
 
         `decision = await arun(limiter.check(request), storage)`; then see `decision.allowed`. `cost` is what it takes, by
-        default what a request does. Limits and costs that depend on the request need a request; nobody is always allowed.
-        If the storage fails, `on_error` decides: `"closed"` raises `StorageError`.
+        default what a request does. A request (inside an app: `asgi.request_from(scope)`, `wsgi.request_from(environ)`) is
+        treated as on its way in: lists, scope and exemptions hold. A subject is counted by every limit that does not depend
+        on the request, outside of `per_path`. If the storage fails, `on_error` decides: `"closed"` raises `StorageError`.
         """
         if isinstance(who, Request):
-            asked, scope = self._counter.asked(who), self._scope.of(who) or ""
+            listed, scope = self._listed(who), self._counted_in(who)
+            if listed is not None or scope is None:
+                return Decision(listed is not False, ())
+            asked = self._counter.asked(who)
         else:
-            asked, scope = self._counter.asked_of(who), ""
+            asked, scope = self._counter.asked_of(self._address.grouped(who)), ""
         asked = [one for one in asked if not one.token]  # nobody would give a lease back
         if cost is not None:
             asked = [one if isinstance(one.policy, Guard) else replace(one, cost=cost) for one in asked]
@@ -179,6 +190,7 @@ class RateLimit(Layer):
             return Decision(True, ())
         outcome = yield from self._counter.decide(asked, scope)
         if outcome is not None:
+            yield from gather(*self._counter.given_back(outcome))
             return outcome.decision
         if self._on_error == "closed":
             raise StorageError("the storage cannot decide, and on_error is 'closed'")
@@ -189,7 +201,8 @@ class RateLimit(Layer):
 
         On other workers it holds within a second. `root_path` is where the app is mounted, which matters with `per_path`.
         """
-        deletes = [Delete(key) for key in self._counter.keys(subject, self._scope.labels(root_path))]
+        keys = self._counter.keys(self._address.grouped(subject), self._scope.labels(root_path))
+        deletes = [Delete(key) for key in keys]
         self._counter.forget(deletes)
         return any((yield from gather(*deletes)))
 
@@ -199,7 +212,7 @@ class RateLimit(Layer):
         Limits that depend on the request are not known here, and left out.
         """
         found: list[dict[str, object]] = []
-        asked = [replace(one, cost=0) for one in self._counter.asked_of(subject)]
+        asked = [replace(one, cost=0) for one in self._counter.asked_of(self._address.grouped(subject))]
         for scope in self._scope.labels(root_path) if asked else ():
             op = self._counter.script(asked, scope)
             decision = yield from op
@@ -214,6 +227,12 @@ class RateLimit(Layer):
         """
         return (yield from First((self._counter.tally.key(),), (count,)))
 
+    def _counted_in(self, request: Request) -> str | None:
+        """The label of the budget that a request is counted in; None if it is not counted."""
+        if self._exempt is not None and self._exempt(request):
+            return None
+        return self._scope.of(request)
+
     def _listed(self, request: Request) -> bool | None:
         """True for who is always allowed, False for who never is, None for everybody else."""
         if not self._allow and not self._deny:
@@ -225,15 +244,19 @@ class RateLimit(Layer):
 
     def _shown(self, response: Response, outcome: Outcome) -> Response:
         policies, decision = outcome.policies, outcome.decision
-        quotas = sum(not isinstance(policy, Guard) for policy in policies)  # the guards stand at the end
-        if quotas < len(policies):
-            policies, decision = policies[:quotas], replace(decision, states=decision.states[:quotas])
+        if any(isinstance(policy, Guard) for policy in policies):
+            pairs = zip(policies, decision.states, strict=True)
+            shown = [pair for pair in pairs if not isinstance(pair[0], Guard)]
+            policies = tuple([policy for policy, _ in shown])
+            decision = replace(decision, states=tuple([state for _, state in shown]))
         response.headers.lines += self._fields.lines(policies, decision, time.time())
         return response
 
 
 def _completed(limit: Written | Dynamic | Limit, terms: Limit, address: ClientAddress) -> Limit:
     """A limit with the terms of the limiter where it has none of its own."""
+    if not isinstance(limit, (str, RateLimitItem, Limit)) and not callable(limit):
+        raise ConfigurationError(f"a limit is a text, a limits.RateLimitItem, a callable or a Limit, got {limit!r}")
     own = limit if isinstance(limit, Limit) else Limit(limit)
     algorithm = own.algorithm or terms.algorithm
     return Limit(

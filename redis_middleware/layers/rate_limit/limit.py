@@ -11,8 +11,8 @@ from limits import RateLimitItem, parse_many
 
 from ...errors import ConfigurationError
 from ...http import Request, Response
-from .lists import Subject
 from .policy import Policy
+from .subjects import Key
 
 Written = str | RateLimitItem
 """One limit or several, in the grammar of the `limits` package (`"200/day; 50/hour"`), or one of its items."""
@@ -21,7 +21,6 @@ Dynamic = Callable[[Request], Written | None]
 """What limits a request, by the request: the tier of its API key, say. None: nothing does."""
 
 AlgorithmName = Literal["fixed-window", "moving-window", "sliding-window-counter", "gcra"]
-Key = Callable[[Request], Subject | None]
 Cost = int | Callable[[Request], int]
 When = Callable[[Request, Response | None], bool]
 Count = Callable[[Request, Response | None], int]

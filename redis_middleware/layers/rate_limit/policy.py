@@ -83,6 +83,13 @@ class Decision:
     now: int = 0
     """When, in microseconds of the storage's clock."""
 
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds until every policy that denied lets the request pass; None if that never comes, or none denied."""
+        retries = [state.retry for state in self.states if not state.fits]
+        known = [retry for retry in retries if retry is not None]
+        return max(known) / 1_000_000 if known and len(known) == len(retries) else None
+
     remote: bool = field(default=False, compare=False)
     """Whether it took a trip to a server."""
 

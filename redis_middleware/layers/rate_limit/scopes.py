@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from urllib.parse import unquote
 
 from ...errors import ConfigurationError
@@ -80,6 +81,14 @@ class Scope:
         if self._methods is not None:
             return method in self._methods
         return method != "OPTIONS" or not _is_preflight(request)
+
+
+def scope_name(paths: str | Iterable[str] | None, methods: str | Iterable[str] | None) -> str:
+    """A name for what a limiter is about, so that limiters about different things do not share their counts."""
+    if paths is None and methods is None:
+        return ""
+    parts = [" ".join(sorted(_listed(what, values))) for what, values in (("paths", paths), ("methods", methods)) if values]
+    return blake2b("\n".join(parts).encode(), digest_size=6).hexdigest()
 
 
 def _is_preflight(request: Request) -> bool:

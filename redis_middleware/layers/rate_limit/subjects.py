@@ -74,6 +74,10 @@ class ClientAddress:
     def __call__(self, request: Request, /) -> str:
         return _written(self._found(request), self._ipv6_prefix)
 
+    def grouped(self, subject: Subject) -> Subject:
+        """A subject as it is counted: an address by its network, anything else as it is."""
+        return _written(subject, self._ipv6_prefix) if isinstance(subject, str) else subject
+
     def single(self, request: Request) -> str:
         """The address by itself, not its network: to look for in a list of networks."""
         return _written(self._found(request), 128)

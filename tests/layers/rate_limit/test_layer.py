@@ -301,6 +301,84 @@ class TestWithoutATrip:
         assert call_elsewhere().status == 200
 
 
+def test_what_is_given_back_can_be_taken_at_once(redis_url: str, prefix: str) -> None:
+    storage = RedisStorage(redis_url, prefix=prefix, timeout=5)
+    limit = RateLimit("1/hour", when=failed)
+    inner: list[int] = []
+
+    def busy(seen: Seen) -> Any:
+        if not inner:
+            inner.append(0)
+            inner.append(call().status)
+        return hello(seen)
+
+    call = WSGI().wrap(busy, [limit], storage)
+    assert call().status == 200
+    assert inner[1] == 429, "while the first is running, the budget is taken"
+    assert call().status == 200, "and then it is free again, though a denial was remembered"
+    storage.close()
+
+
+def test_what_is_given_back_by_hand_can_be_taken_at_once(storage: Storage) -> None:
+    limit = RateLimit("1/hour")
+    taken = [run(limit.check("192.0.2.1"), storage).allowed for _ in range(2)]
+    assert taken == [True, False]
+    run(limit.check("192.0.2.1", cost=-1), storage)
+    assert run(limit.check("192.0.2.1"), storage).allowed
+
+
+def test_limiters_about_different_things_do_not_share_counts(edge: Edge, storage: Storage, clock: Clock) -> None:
+    layers = [RateLimit("100/minute", clock=clock), RateLimit("2/minute", paths="/login", clock=clock)]
+    call = edge.wrap(hello, layers, storage)
+    assert [call(path="/login").status for _ in range(3)] == [200, 200, 429]
+    assert [call().status for _ in range(5)] == [200] * 5
+
+
+def test_who_is_denied_is_denied_everywhere(edge: Edge, storage: Storage) -> None:
+    limit = RateLimit("5/minute", paths="/login", deny="192.0.2.1", exempt=lambda request: True)
+    call = edge.wrap(hello, [limit], storage)
+    assert [call(path="/").status, call(path="/login").status, call("OPTIONS").status] == [403] * 3
+
+
+def test_an_operator_may_paste_an_address(edge: Edge, storage: Storage, clock: Clock) -> None:
+    limit = RateLimit("1/minute", clock=clock)
+    call = edge.wrap(hello, [limit], storage)
+    assert [call(peer="2001:db8::5").status, call(peer="2001:db8::6").status] == [200, 429]
+    assert run(limit.explain("2001:db8::5"), storage)[0]["remaining"] == 0
+    assert run(limit.reset("2001:db8::7"), storage)
+    assert call(peer="2001:db8::8").status == 200
+
+
+def test_user_ids_may_be_numbers(edge: Edge, storage: Storage, clock: Clock) -> None:
+    call = edge.wrap(hello, [RateLimit("1/minute", key=lambda request: 42, clock=clock)], storage)  # type: ignore[arg-type, return-value]
+    assert [call().status, call().status] == [200, 429]
+
+
+@pytest.mark.parametrize("options", [{"cost": lambda request: 0.5}, {"cost": lambda request: "5"}, {"key": lambda request: 1.5}])
+def test_a_callable_that_gives_nonsense_is_told_so(options: Any) -> None:
+    with pytest.raises(TypeError, match=r"must give|whole number"):
+        WSGI().wrap(hello, [RateLimit("5/minute", **options)], MemoryStorage())()
+
+
+def test_a_checked_request_is_treated_as_on_its_way_in(storage: Storage) -> None:
+    limit = RateLimit("1/minute", paths="/chat", deny="192.0.2.9", exempt=lambda request: request.method == "PUT")
+
+    def check(**options: Any) -> list[bool]:
+        return [run(limit.check(Request(**options)), storage).allowed for _ in range(2)]
+
+    assert check(path="/chat", peer="192.0.2.1") == [True, False]
+    assert check(path="/other", peer="192.0.2.1") == [True, True]
+    assert check(path="/chat", method="PUT", peer="192.0.2.1") == [True, True]
+    assert check(path="/other", peer="192.0.2.9") == [False, False]
+
+
+def test_apart_a_denied_check_is_given_back(storage: Storage) -> None:
+    limit = RateLimit("5/minute", Limit("1/minute", name="one", key=header("x-key")), atomic=False)
+    request = Request(headers=[("x-key", "a")], peer="192.0.2.1")
+    assert [run(limit.check(request), storage).allowed for _ in range(4)] == [True, False, False, False]
+    assert run(limit.explain("192.0.2.1"), storage)[0]["remaining"] == 4
+
+
 def test_what_a_subject_has_left_is_explained(storage: Storage, loop: asyncio.Runner) -> None:
     limit = RateLimit("5/minute", Limit("7/hour", algorithm="gcra"))
     WSGI().wrap(hello, [limit], storage)()
@@ -364,6 +442,9 @@ def test_alone_a_worker_settles_too(edge: Edge, caplog: pytest.LogCaptureFixture
         {"paths": []},
         {"per_path": True},
         {"on_error": "shut"},
+        {"cost": 0.5},
+        {"cost": "5"},
+        {"key": "address"},
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
