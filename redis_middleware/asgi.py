@@ -52,10 +52,10 @@ class ASGIMiddleware:
         acting: tuple[Layer, ...] = scope.get(ACTING, ())
         if acting:
             stack = stack.without(acting)
+        scope = {**scope, ACTING: acting + stack.layers, STORAGE: scope.get(STORAGE, self.storage)}
         if not stack.layers:
             await self.app(scope, receive, send)
             return
-        scope = {**scope, ACTING: acting + stack.layers, STORAGE: self.storage}
         request = request_from(scope)
         exchange = _WebSocket if kind == "websocket" else _Exchange
         await exchange(self.app, request, receive, send, stack(request), self.storage, self._heart).run()

@@ -44,10 +44,10 @@ class WSGIMiddleware:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         acting: tuple[Layer, ...] = environ.get(ACTING, ())
         stack = self._stack.without(acting) if acting else self._stack
+        environ.setdefault(STORAGE, self.storage)
         if not stack.layers:
             return self.app(environ, start_response)
         environ[ACTING] = acting + stack.layers
-        environ[STORAGE] = self.storage
         request = request_from(environ)
         return _Exchange(self.app, request, start_response, stack(request), self.storage, self._heart).begin()
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 import redis
 
@@ -37,7 +38,22 @@ PAGE = "docs/rate-limit.md"
 TEXT = (ROOT / PAGE).read_text()
 SNIPPETS = snippets(PAGE)
 FLASK, IMPORTS, SEVERAL, TERMS, LAYERS, ITEM, TIERS, SHADOW, BURST, *OTHERS = SNIPPETS
-PROXIES, API_KEY, KEY_AND_ADDRESS, USER, PATHS, EXEMPT, LISTS, COSTS, LOGINS, NOT_CACHED, TOKENS, *LATER = OTHERS
+(
+    PROXIES,
+    API_KEY,
+    KEY_AND_ADDRESS,
+    USER,
+    PATHS,
+    EXEMPT,
+    LISTS,
+    FLASK_VIEW,
+    FASTAPI_VIEW,
+    COSTS,
+    LOGINS,
+    NOT_CACHED,
+    TOKENS,
+    *LATER,
+) = OTHERS
 BANS, AT_ONCE, BUSY, SORRY, FALLBACK, ONE_SCRIPT, APART, RESET, TOP, EXPLAIN, CHAT = LATER
 
 ALGORITHMS: list[Any] = ["fixed-window", "moving-window", "sliding-window-counter", "gcra"]
@@ -614,6 +630,30 @@ def test_explain(server: Server, control: redis.Redis, capsys: pytest.CaptureFix
     control.delete("rm:l:{192.0.2.1}:hour:f")
     executed(EXPLAIN, server.address)["storage"].close()
     assert capsys.readouterr().out in snippets(PAGE, "text")
+
+
+def test_a_view_of_flask(server: Server, control: redis.Redis) -> None:
+    forget(control)
+    client = executed(FLASK_VIEW, server.address)["app"].test_client()
+    assert [client.post("/login").status_code for _ in range(6)] == [200] * 5 + [429]
+
+
+def test_a_view_of_fastapi(server: Server, control: redis.Redis) -> None:
+    forget(control)
+    app = executed(FASTAPI_VIEW, server.address)["app"]
+
+    async def post() -> list[int]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://example.org") as client:
+            return [(await client.post("/login")).status_code for _ in range(6)]
+
+    assert asyncio.run(post()) == [200] * 5 + [429]
+    assert "429" in app.openapi()["paths"]["/login"]["post"]["responses"]
+
+
+def forget(control: redis.Redis) -> None:
+    for key in control.scan_iter(match="rm:l:*login*"):
+        control.delete(key)
 
 
 def test_bans(edge: Edge, storage: Storage) -> None:
