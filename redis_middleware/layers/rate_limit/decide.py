@@ -87,10 +87,12 @@ return reply
             breached = not allowed and type(policy) is Banned and wait == 0
             if breached or (allowed and wait == 0 and policy.cost != 0):
                 policy.take(1 if breached else policy.cost, at or now)
-                policy.save(table, Keep.HELD if policy.report()[0] <= 0 else Keep.NORMAL)
+                remaining, reset = policy.report()
+                policy.save(table, Keep.HELD if remaining <= 0 else Keep.NORMAL)
+            else:
+                remaining, reset = policy.report()
             if breached:
                 wait = policy.wait(0)
-            remaining, reset = policy.report()
             states.append(State(wait == 0, max(remaining, 0), reset, None if wait < 0 else wait))
         return Decision(allowed, tuple(states), now)
 

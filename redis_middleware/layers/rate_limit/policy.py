@@ -37,8 +37,13 @@ class Policy:
     algorithm: str = "fixed-window"
     burst: int | None = None
     shadow: bool = False
+    _hash: int = field(init=False, repr=False, compare=False, default=0)  # asked for several times a request
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((type(self), self.name, self.limit, self.window, self.algorithm, self.burst)))
         if not _name(self.name):
             raise ConfigurationError(f"a name is printable ASCII without quote and backslash, got {self.name!r}")
         check_choice("algorithm", self.algorithm, ALGORITHMS)
