@@ -109,8 +109,8 @@ class _Exchange:
     """One HTTP request: calls the app, and stands between it and the server."""
 
     __slots__ = (
-        "_app", "_collector", "_drive", "_forward", "_gone", "_head", "_heart", "_held", "_receive", "_replaced", "_request",
-        "_storage", "_turn", "_wanted",
+        "_app", "_busy", "_collector", "_drive", "_forward", "_free", "_gone", "_head", "_heart", "_held", "_receive",
+        "_replaced", "_request", "_storage", "_wanted",
     )  # fmt: skip
 
     prefix = "http.response."
@@ -133,7 +133,8 @@ class _Exchange:
         self._collector: Collector | None = None  # set while a layer waits for the body
         self._replaced = False
         self._gone: OSError | None = None
-        self._turn = asyncio.Lock()
+        self._busy = False  # while a message waits for the storage
+        self._free: asyncio.Event | None = None  # set when it has passed; made if another one waits for that
 
     async def run(self) -> None:
         """Go through the stack and the app."""
@@ -195,11 +196,20 @@ class _Exchange:
 
     async def _send(self, message: Message) -> None:
         """What the app gets as send. One message at a time: none may overtake a head that the storage holds up."""
-        if self._wanted is None and not self._turn.locked():
+        while self._busy:
+            self._free = self._free or asyncio.Event()
+            await self._free.wait()
+        if self._wanted is None:
             await self._pass(message)
             return
-        async with self._turn:
+        self._busy = True
+        try:
             await self._take(message)
+        finally:
+            self._busy = False
+            if self._free is not None:
+                self._free.set()
+                self._free = None
 
     async def _pass(self, message: Message) -> None:
         """Send a message on that the stack need not know of."""

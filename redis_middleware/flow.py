@@ -165,12 +165,17 @@ class Turn:
     __slots__ = ("effect", "flow", "results")
 
     def __init__(self, flow: Generator[Any, Any, Any]) -> None:
-        if not hasattr(flow, "throw"):
-            raise TypeError(f"a layer's __call__ is a generator function, with a 'yield' in it; it returned {flow!r}")
         self.flow = flow
         self.results: list[Any] | None = None  # of ops that left before their turn came
         self.effect: Any = None
-        self.send(None)
+        try:
+            self.effect = flow.send(None)
+        except StopIteration as stop:
+            self.effect = Done(stop.value)
+        except Exception:
+            if not hasattr(flow, "send"):
+                exc = TypeError(f"a layer's __call__ is a generator function, with a 'yield' in it; it returned {flow!r}")
+            self.effect = Failed(exc)
 
     def send(self, value: Any) -> None:
         try:
@@ -215,8 +220,10 @@ class Turn:
 
         One that its request never `reached` has nothing to clean up, so that is no loss.
         """
-        ended, self.effect = type(self.effect) is Done, None  # what it ended with may refer back to it
-        for _ in range(0 if ended else 9):  # each op that a `finally` asks for ends one attempt
+        end, self.effect = self.effect, None  # what it ended with may refer back to it
+        if type(end) is Done or type(end) is Failed:
+            return
+        for _ in range(9):  # each op that a `finally` asks for ends one attempt
             try:
                 self.flow.close()
             except RuntimeError as exc:

@@ -34,7 +34,7 @@ def test_a_storage_that_works_passes(edge: Edge, storage: Storage) -> None:
 @pytest.mark.parametrize("fault", ["killed", "frozen", "full"])
 def test_a_storage_that_does_not_work_fails(edge: Edge, fault: str) -> None:
     with redis_server() as server:
-        storage = RedisStorage(f"redis://{server.address}/0", timeout=0.1)
+        storage = RedisStorage(f"redis://{server.address}/0")
         call = edge.wrap(hello, [Health()], storage)
         assert call(path=PATH).status == 200
         if fault == "full":

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from redis_middleware import ASGIMiddleware, ConfigurationError, MemoryStorage, RateLimit, RedisStorage, Request, arun, run
-from redis_middleware.flow import Action
+from redis_middleware.flow import Action, Flow, Layer, proceed
 from redis_middleware.layers.rate_limit import Limit, header
-from redis_middleware.ops import Op
+from redis_middleware.ops import Get, Op, Set
 from redis_middleware.storage import Storage
 
 from ...conftest import Clock
@@ -194,6 +194,22 @@ def test_a_route_template_is_one_budget(edge: Edge, storage: Storage, clock: Clo
     assert [call(path=path).status for path in ("/items/1", "/Items/2/", "/items//3")] == [200, 200, 429]
     assert call(path="/users/1").status == 200
     assert call(path="/").status == 200
+
+
+def test_what_an_outer_layer_found_out_may_be_counted(edge: Edge, storage: Storage, clock: Clock) -> None:
+    class Login(Layer):
+        """Stands for a session."""
+
+        eager = True
+
+        def __call__(self, request: Request, /) -> Flow:
+            request.native["user"] = ((yield from Get("user:" + request.path)) or b"").decode() or None
+            return (yield from proceed())
+
+    storage.execute([Set("user:/alice", b"alice", 600), Set("user:/too", b"alice", 600)])
+    limit = RateLimit("1/minute", key=lambda request: request.native["user"], eager=False, clock=clock)
+    call = edge.wrap(hello, [Login(), limit], storage)
+    assert [call(path=path).status for path in ("/alice", "/too", "/nobody", "/nobody")] == [200, 429, 200, 200]
 
 
 def test_methods_preflights_and_head(edge: Edge, storage: Storage, clock: Clock) -> None:

@@ -139,7 +139,7 @@ def test_an_exhausted_subject_is_held_when_memory_runs_short() -> None:
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
 def test_without_a_storage_the_policy_decides(edge: Edge, on_error: Any, statuses: list[int], fault: str) -> None:
     with redis_server() as server:
-        storage = RedisStorage(f"redis://{server.address}/0", timeout=0.1)
+        storage = RedisStorage(f"redis://{server.address}/0")
         call = edge.wrap(hello, [RateLimit("2/minute", on_error=on_error)], storage)
         assert call(peer="198.51.100.1").status == 200
         os.kill(server.process.pid, signal.SIGSTOP if fault == "frozen" else signal.SIGKILL)
