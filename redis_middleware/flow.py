@@ -102,6 +102,8 @@ class Failed:
 
 NEXT, PEEK = Next(), Peek()
 
+NO_GENERATOR = "a layer's __call__ is a generator function, with a 'yield' in it; it returned {!r}"
+
 Effect = tuple[Op[Any], ...] | Next | Body | Sleep
 Flow = Generator[Effect, Any, Response | None]
 Action = Generator[Any, Any, T]
@@ -172,10 +174,8 @@ class Turn:
             self.effect = flow.send(None)
         except StopIteration as stop:
             self.effect = Done(stop.value)
-        except Exception:
-            if not hasattr(flow, "send"):
-                exc = TypeError(f"a layer's __call__ is a generator function, with a 'yield' in it; it returned {flow!r}")
-            self.effect = Failed(exc)
+        except Exception as exc:
+            self.effect = Failed(exc if hasattr(flow, "send") else TypeError(NO_GENERATOR.format(flow)))
 
     def send(self, value: Any) -> None:
         try:

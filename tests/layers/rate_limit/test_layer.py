@@ -203,11 +203,11 @@ def test_what_an_outer_layer_found_out_may_be_counted(edge: Edge, storage: Stora
         eager = True
 
         def __call__(self, request: Request, /) -> Flow:
-            request.native["user"] = ((yield from Get("user:" + request.path)) or b"").decode() or None
+            request.native["user"] = ((yield from Get("user:" + request.path)) or b"").decode()
             return (yield from proceed())
 
     storage.execute([Set("user:/alice", b"alice", 600), Set("user:/too", b"alice", 600)])
-    limit = RateLimit("1/minute", key=lambda request: request.native["user"], eager=False, clock=clock)
+    limit = RateLimit("1/minute", key=lambda request: request.native["user"] or None, eager=False, clock=clock)
     call = edge.wrap(hello, [Login(), limit], storage)
     assert [call(path=path).status for path in ("/alice", "/too", "/nobody", "/nobody")] == [200, 429, 200, 200]
 
