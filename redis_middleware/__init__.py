@@ -3,16 +3,17 @@
     flask_app.wsgi_app = WSGIMiddleware(flask_app.wsgi_app, layers=[Health(), RateLimit("200/day; 50/hour")])
     fastapi_app.add_middleware(ASGIMiddleware, layers=[Health(), RateLimit("200/day; 50/hour")])
 
-For a layer of your own: what a flow may say is in `redis_middleware.flow` (`proceed`, `body`, `sleep`, `run`), what it may
-ask for in `redis_middleware.ops` (`Get`, `Set`, `gather`, …). For a storage of your own: `redis_middleware.storage.Storage`.
+For a layer of your own: what a flow may say is in `redis_middleware.flow` (`proceed`, `body`, `sleep`), what it may ask for
+in `redis_middleware.ops` (`Get`, `Set`, `gather`, …). For a storage of your own: `redis_middleware.storage.Storage`.
 """
 
 from .asgi import ASGIMiddleware
 from .errors import ConfigurationError, StorageError, StorageUnavailable
-from .flow import Flow, Layer, arun, body, proceed, run
+from .flow import Flow, Layer, body, proceed
 from .http import Request, Response
 from .layers.health import Health
 from .layers.rate_limit import Ban, Limit, RateLimit
+from .pump import arun, run
 from .storage import MemoryStorage, RedisStorage, storage_from_url
 from .wsgi import WSGIMiddleware
 

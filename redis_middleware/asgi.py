@@ -10,9 +10,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Literal
 
-from .flow import Body, Collector, Done, Layer, Next, Peek, apump
+from .collector import Collector
+from .flow import Body, Done, Layer, Next, Peek
 from .heart import AsyncHeart
 from .http import PHRASES, Lines, Request, Response, framed
+from .pump import apump
 from .stack import ACTING, KINDS, STORAGE, Drive, Stack, checked
 from .storage import Storage, storage_from
 

@@ -26,26 +26,23 @@ whole layer is
 
 A `StorageError` that a flow does not catch is answered with 503.
 
-`pump` and `apump` answer what needs the storage or a clock, and hand everything else to the edge that called them.
-They are the only two places where sync and async differ.
+Who pumps a flow, and what answers its effects, is in `pump`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .errors import StorageError, fresh
-from .http import Headers, Request, Response, content_length
+from .http import Request, Response
 from .ops import Op
 
 if TYPE_CHECKING:
-    from .storage import Storage
+    pass
 
-__all__ = ["Action", "Effect", "Flow", "Layer", "arun", "body", "proceed", "run", "sleep"]
+__all__ = ["Action", "Effect", "Flow", "Layer", "body", "proceed", "sleep"]
 
 logger = logging.getLogger("redis_middleware")
 
@@ -245,116 +242,3 @@ def execute(ops: tuple[Op[Any], ...]) -> Generator[tuple[Op[Any], ...], list[Any
     if len(results) != len(ops):
         return [StorageError(f"the storage gave {len(results)} results for {len(ops)} ops")] * len(ops)
     return results
-
-
-def action(flow: Action[T]) -> Action[T]:
-    """A flow outside a request, ready to be pumped."""
-    turn = Turn(flow)
-    try:
-        while True:
-            end = yield from turn.serve()
-            if type(end) is Done:
-                return end.value  # type: ignore[no-any-return]
-            if type(end) is Failed:
-                raise end.error
-            turn.throw(RuntimeError("proceed() and body() need a request: this flow runs outside of one"))
-    finally:
-        turn.close()
-
-
-def pump(flow: Generator[Any, Any, Any], storage: Storage, value: Any = None, error: Exception | None = None) -> Any:
-    """Resume `flow`, answer its ops and sleeps, and return what else it wants; `Done` when it has returned.
-
-    Raises what the flow raises. The caller's thread waits.
-    """
-    try:
-        effect = flow.send(value) if error is None else flow.throw(error)
-        while True:
-            if type(effect) is tuple:
-                try:
-                    results = storage.execute(effect)
-                except Exception as exc:
-                    effect = flow.throw(_as_storage_error(exc, storage))
-                else:
-                    effect = flow.send(results)
-            elif type(effect) is Sleep:
-                time.sleep(effect.seconds)
-                effect = flow.send(None)
-            else:
-                return effect
-    except StopIteration as stop:
-        return Done(stop.value)
-
-
-async def apump(flow: Generator[Any, Any, Any], storage: Storage, value: Any = None, error: Exception | None = None) -> Any:
-    """`pump` for an event loop, which is never blocked. A cancellation leaves the flow where it stands, to be closed."""
-    try:
-        effect = flow.send(value) if error is None else flow.throw(error)
-        while True:
-            if type(effect) is tuple:
-                try:
-                    results = await storage.aexecute(effect)
-                except Exception as exc:
-                    effect = flow.throw(_as_storage_error(exc, storage))
-                else:
-                    effect = flow.send(results)
-            elif type(effect) is Sleep:
-                await asyncio.sleep(effect.seconds)
-                effect = flow.send(None)
-            else:
-                return effect
-    except StopIteration as stop:
-        return Done(stop.value)
-
-
-def run(flow: Action[T], storage: Storage) -> T:
-    """Run an action outside a request, in this thread: `run(limiter.reset("192.0.2.1"), storage)`.
-
-    Returns what the action returns, and raises what it raises; `StorageError` if the storage cannot do it.
-    """
-    return pump(action(flow), storage).value  # type: ignore[no-any-return]
-
-
-async def arun(flow: Action[T], storage: Storage) -> T:
-    """`run` for an event loop: `await arun(limiter.reset("192.0.2.1"), storage)`."""
-    return (await apump(action(flow), storage)).value  # type: ignore[no-any-return]
-
-
-def _as_storage_error(exc: Exception, storage: Storage) -> StorageError:
-    """What a storage raised, as what it should have raised: the layers' policies know no other error."""
-    if isinstance(exc, StorageError):
-        return exc
-    logger.error("%r raised %s instead of a StorageError", storage, type(exc).__name__, exc_info=exc)
-    error = StorageError(f"{type(exc).__name__}: {exc}")
-    error.__cause__ = exc
-    return error
-
-
-class Collector:
-    """The body of one response as it goes by: kept up to `limit` bytes, None if it was cut short or is longer.
-
-    The end is the app's word or the last byte that `Content-Length` announced, whichever comes first.
-    """
-
-    __slots__ = ("_announced", "_pieces", "_size", "limit")
-
-    def __init__(self, limit: int, headers: Headers, *, empty: bool = False) -> None:
-        self.limit = limit
-        self._announced = 0 if empty else content_length(headers)
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def feed(self, piece: bytes) -> bool:
-        """Take a piece; True if it is known to be the last."""
-        self._size += len(piece)
-        if self._size <= self.limit:
-            self._pieces.append(piece)
-        else:
-            self._pieces.clear()
-        return self._size == self._announced
-
-    def whole(self) -> bytes | None:
-        """The body, now that it has ended; None if bytes are missing, too many, or were not kept."""
-        if self._size > self.limit or self._announced not in (None, self._size):
-            return None
-        return b"".join(self._pieces)

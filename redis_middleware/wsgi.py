@@ -15,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from .flow import Body, Collector, Done, Layer, Next, Peek, pump
+from .collector import Collector
+from .flow import Body, Done, Layer, Next, Peek
 from .heart import Heart
 from .http import PHRASES, Lines, Request, Response, framed
+from .pump import pump
 from .stack import ACTING, STORAGE, Drive, Stack, checked
 from .storage import Storage, storage_from
 

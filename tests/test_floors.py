@@ -16,6 +16,8 @@ FLOORS = {
     "http": 1,
     "storage": 1,
     "flow": 2,
+    "pump": 2,
+    "collector": 2,
     "stack": 2,
     "layers": 3,
     "heart": 4,

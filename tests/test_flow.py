@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from redis_middleware import MemoryStorage, StorageError, StorageUnavailable, arun, body, proceed, run
-from redis_middleware.flow import Collector, sleep
+from redis_middleware.collector import Collector
+from redis_middleware.flow import sleep
 from redis_middleware.http import Headers
 from redis_middleware.ops import Get, Op, Set, gather
 from redis_middleware.storage import Storage

@@ -15,10 +15,11 @@ from contextlib import closing
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..flow import Next, Sleep, apump, pump
+from ..flow import Next, Sleep
 from ..http import Lines, Request, Response
 from ..layers.rate_limit import Limit, RateLimit
 from ..layers.rate_limit.limit import Dynamic, Written
+from ..pump import apump, pump
 from ..stack import STORAGE, Drive, Stack
 from ..storage import Storage, storage_from
 

@@ -24,8 +24,9 @@ from starlette.requests import HTTPConnection
 
 from ..asgi import request_from
 from ..errors import ConfigurationError
-from ..flow import Flow, Layer, Next, apump, proceed
+from ..flow import Flow, Layer, Next, proceed
 from ..http import PHRASES, Request, Response
+from ..pump import apump
 from ..stack import STORAGE
 from ..storage import Storage
 from .around import AnyLimit, Limiters, Passage

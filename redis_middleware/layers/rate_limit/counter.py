@@ -8,21 +8,21 @@ its script, they leave in one trip, and what one of them took of a request that 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ...errors import ConfigurationError, StorageError
 from ...http import Pulse, Request, Response
 from ...ops import Delete, Op, gather
 from ...storage.memory import MemoryStorage
-from .algorithms import ALGORITHMS
-from .bans import Ban, Banned, policy_of
+from .bans import Ban, Banned
 from .decide import NUMBERS, Decide, numbers
 from .denials import Denials
 from .in_flight import InFlight, token
-from .limit import Count, Limit
+from .limit import Limit
 from .lists import Subject
 from .policy import Decision, Policy, State, check_choice
+from .rules import Asked, key_name, real_cost, rule_of, rules_of, subject_of, whole
 from .subjects import Key, keys_of, spelled
 from .top import Tally
 
@@ -30,46 +30,6 @@ OnError = Literal["open", "closed", "fallback"]
 
 LEASE = Limit("", "in-flight")
 """The terms of a lease: nothing about it is settled later."""
-
-MOST_DYNAMIC = 4
-"""How many limits a callable may name at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A limit with all its terms, and its policies if they do not depend on the request."""
-
-    terms: Limit
-    policies: tuple[Policy, ...]
-
-    def policies_for(self, request: Request) -> tuple[Policy, ...]:
-        """The policies of a request; none if nothing limits it."""
-        if not callable(self.terms.limit):
-            return self.policies
-        written = self.terms.limit(request)
-        policies = () if written is None else self.terms.policies(written)
-        if len(policies) > MOST_DYNAMIC:
-            raise ConfigurationError(f"a callable names at most {MOST_DYNAMIC} limits, got {written!r}")
-        return policies
-
-    def names(self) -> list[str]:
-        """The names of all keys that it may count in, for one subject."""
-        if not callable(self.terms.limit):
-            return [_name(policy) for policy in self.policies]
-        code = ALGORITHMS[self.terms.algorithm or "fixed-window"].code
-        return [f"{self.terms.name}{place}:{code}" for place in ("", *[f"-{n}" for n in range(2, MOST_DYNAMIC + 1)])]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One policy of one request: who is counted, what it costs, and the terms it came with."""
-
-    policy: Policy
-    subject: Subject
-    cost: int
-    terms: Limit
-    token: int = 0
-    """The lease that it takes, if it is about requests at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +76,13 @@ class Counter:
         check_choice("on_error", on_error, ("open", "closed", "fallback"))
         if not 0 < share <= 1:
             raise ConfigurationError(f"fallback_share must be more than 0 and at most 1, got {share!r}")
-        self.rules = _rules(limits)
+        self.rules = rules_of(limits)
         if not self.rules and in_flight is None:
             raise ConfigurationError("RateLimit needs at least one limit, as in RateLimit('200/day; 50/hour')")
         self._in_flight = in_flight
         self._key = key
         self._who = list(dict.fromkeys([rule.terms.key or key for rule in self.rules])) or [key]
-        self._ban = None if ban is None else _ban(ban)
+        self._ban = None if ban is None else rule_of(ban)
         self._settles = any(rule.terms.when or rule.terms.count for rule in self.rules) or bool(ban and ban.when)
         self._name = name
         self._together = atomic or len(self._who) == 1
@@ -135,13 +95,13 @@ class Counter:
 
     def asked(self, request: Request) -> list[Asked]:
         """What a request is asked: for each policy who is counted, and how much."""
-        subjects = {key: _subject(key(request)) for key in self._who}
+        subjects = {key: subject_of(key(request)) for key in self._who}
         asked = []
         for rule in self.rules:
             terms = rule.terms
             subject = subjects[terms.key or self._key]
             if subject is not None:
-                cost = _whole("cost", terms.cost(request)) if callable(terms.cost) else terms.cost or 0
+                cost = whole("cost", terms.cost(request)) if callable(terms.cost) else terms.cost or 0
                 asked += [Asked(policy, subject, cost, terms) for policy in rule.policies_for(request)]
         return self._guarded(asked, subjects[self._who[0]], 1)
 
@@ -175,7 +135,7 @@ class Counter:
         """Put right what each policy was charged, now that the response is known; None if the app raised."""
         if self._settles:
             for group, decision in zip(outcome.groups, outcome.decisions, strict=True):
-                costs = [_real(one, request, response) - one.cost for one in group]
+                costs = [real_cost(one, request, response) - one.cost for one in group]
                 request.outbox += self._charges(outcome, group, costs, decision.now)
 
     def hold(self, outcome: Outcome, request: Request) -> bool:
@@ -222,7 +182,7 @@ class Counter:
         """All keys in which a subject may be counted."""
         names = [self._full(name) for rule in self.rules for name in rule.names()]
         guards = [*(self._ban.policies if self._ban else ()), *([self._in_flight] if self._in_flight else ())]
-        names += [self._full(_name(guard)) for guard in guards]
+        names += [self._full(key_name(guard)) for guard in guards]
         return [key for scope in scopes for key in keys_of(subject, tuple(names), scope, self._tag)]
 
     def forget(self, deletes: Sequence[Delete]) -> None:
@@ -258,8 +218,8 @@ class Counter:
 
     def _keys(self, asked: Sequence[Asked], scope: str) -> tuple[str, ...]:
         if len(self._who) == 1:
-            return keys_of(asked[0].subject, tuple([self._full(_name(one.policy)) for one in asked]), scope)
-        return tuple([keys_of(one.subject, (self._full(_name(one.policy)),), scope, self._tag)[0] for one in asked])
+            return keys_of(asked[0].subject, tuple([self._full(key_name(one.policy)) for one in asked]), scope)
+        return tuple([keys_of(one.subject, (self._full(key_name(one.policy)),), scope, self._tag)[0] for one in asked])
 
     def _full(self, name: str) -> str:
         return f"{self._name}.{name}" if self._name else name
@@ -286,63 +246,3 @@ class Counter:
             self._local.execute([op])
             return []
         return [op]
-
-
-def _rules(limits: Sequence[Limit]) -> tuple[Rule, ...]:
-    rules: list[Rule] = []
-    names: set[str] = set()
-    for limit in limits:
-        if not callable(limit.cost):
-            _configured(limit)
-        if callable(limit.limit):
-            name = limit.name or ("dynamic" if not rules else f"dynamic-{len(rules) + 1}")
-            rules.append(Rule(replace(limit, name=name), ()))
-            continue
-        policies = limit.policies(limit.limit)
-        for policy in policies:
-            numbers(policy)  # can it be counted exactly?
-            if policy.name in names:
-                raise ConfigurationError(f"two limits are named {policy.name!r}: name one, as in Limit('5/hour', name='login')")
-            names.add(policy.name)
-        rules.append(Rule(limit, policies))
-    return tuple(rules)
-
-
-def _configured(limit: Limit) -> None:
-    if limit.cost is not None and type(limit.cost) is not int:
-        raise ConfigurationError(f"cost must be a whole number or a callable, got {limit.cost!r}")
-
-
-def _ban(ban: Ban) -> Rule:
-    """A ban as the last rule: a request costs it nothing, but one that `when` finds is a breach."""
-    when = ban.when
-    count: Count = (lambda request, response: 0) if when is None else (lambda request, response: int(when(request, response)))
-    return Rule(Limit("", "ban", cost=0, count=count), (policy_of(ban),))
-
-
-def _name(policy: Policy) -> str:
-    """The algorithm is part of it, so that a change of algorithm meets no state of another kind."""
-    return f"{policy.name}:{numbers(policy)[0]}"
-
-
-def _real(asked: Asked, request: Request, response: Response | None) -> int:
-    """What a request cost in the end."""
-    terms = asked.terms
-    if terms.when is not None and not terms.when(request, response):
-        return 0
-    return asked.cost if terms.count is None else _whole("count", terms.count(request, response))
-
-
-def _whole(what: str, number: object) -> int:
-    if type(number) is not int:
-        raise TypeError(f"{what} must give a whole number, got {number!r}")
-    return number
-
-
-def _subject(given: object) -> Subject | None:
-    """A subject as the user's key gave it; numbers, such as user ids, are text here."""
-    if given is None or isinstance(given, (str, tuple)):
-        return given
-    if type(given) is int:
-        return str(given)
-    raise TypeError(f"key must give text, a number, a tuple of texts or None, got {given!r}")

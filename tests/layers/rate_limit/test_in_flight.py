@@ -22,8 +22,9 @@ from redis_middleware import (
     WSGIMiddleware,
     run,
 )
-from redis_middleware.flow import Next, pump
+from redis_middleware.flow import Next
 from redis_middleware.layers.rate_limit.decide import Decide
+from redis_middleware.pump import pump
 from redis_middleware.stack import Stack
 from redis_middleware.storage import Storage
 
