@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from redis_middleware.cli.processes import python
 from redis_middleware.storage import Storage
 
 from .conftest import Clock
-from .edges import Edge, Seen, hello
+from .edges import WSGI, Edge, Seen, hello
 from .snippets import snippets
 from .storage.test_same import STEPS, comparable
 
@@ -55,10 +56,18 @@ class Orders:
         return 201, [("content-type", "text/plain"), ("content-length", str(len(text)))], [text]
 
 
+@pytest.fixture
+def sqlite(tmp_path: Path, clock: Clock) -> Iterator[Any]:
+    """The storage of the page."""
+    made = executed(SQLITE).SQLiteStorage(str(tmp_path / "x.db"), timeout=10, clock=clock)
+    yield made
+    made.close()
+
+
 @pytest.fixture(params=["any", "sqlite"])
-def store(request: pytest.FixtureRequest, storage: Storage, tmp_path: Path, clock: Clock) -> Any:
+def store(request: pytest.FixtureRequest, storage: Storage, sqlite: Any) -> Any:
     """Memory, Redis, and the SQLite of the page."""
-    return storage if request.param == "any" else executed(SQLITE).SQLiteStorage(str(tmp_path / "x.db"), clock=clock)
+    return storage if request.param == "any" else sqlite
 
 
 def post(call: Any, token: str = "abc", peer: str = "192.0.2.1") -> Any:
@@ -85,8 +94,6 @@ def test_a_repeat_while_the_first_is_running_is_refused(edge: Edge, store: Any) 
 
     def repeats(seen: Seen) -> Any:
         if not inner:
-            from .edges import WSGI
-
             inner.append(0)
             inner.append(post(WSGI().wrap(hello, [layer], store)).status)
         return hello(seen)
@@ -110,9 +117,8 @@ def test_after_a_failure_the_next_try_is_the_first(edge: Edge, store: Any) -> No
     assert post(call).body == b"hello"
 
 
-def test_the_limit_bites_on_sqlite_too(edge: Edge, tmp_path: Path, clock: Clock) -> None:
-    storage = executed(SQLITE).SQLiteStorage(str(tmp_path / "x.db"), clock=clock)
-    call = edge.wrap(hello, [Health(), RateLimit("2/minute")], storage)
+def test_the_limit_bites_on_sqlite_too(edge: Edge, sqlite: Any, clock: Clock) -> None:
+    call = edge.wrap(hello, [Health(), RateLimit("2/minute")], sqlite)
     assert [call().status for _ in range(3)] == [200, 200, 429]
     assert call(path="/api/redis/health").status == 200
     clock.move(60)
@@ -121,15 +127,12 @@ def test_the_limit_bites_on_sqlite_too(edge: Edge, tmp_path: Path, clock: Clock)
 
 def test_the_line_that_mounts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    executed(SQLITE + MOUNT, app=hello)
+    executed(SQLITE + MOUNT, app=hello).app.storage.close()
     assert (tmp_path / "limits.db").exists()
 
 
-def test_threads_share_one_file(tmp_path: Path) -> None:
-    storage = executed(SQLITE).SQLiteStorage(str(tmp_path / "x.db"), timeout=10)
-    from .edges import WSGI
-
-    call = WSGI().wrap(hello, [RateLimit("50/hour")], storage)
+def test_threads_share_one_file(sqlite: Any) -> None:
+    call = WSGI().wrap(hello, [RateLimit("50/hour")], sqlite)
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda _: call().status, range(100)))
     assert statuses.count(200) == 50
@@ -145,4 +148,4 @@ def test_sqlite_means_the_same_as_memory(steps: list[Any]) -> None:
             clock.move(step)
         else:
             assert comparable(memory.execute(step)) == comparable(sqlite.execute(step)), step
-    sqlite.db.close()
+    sqlite.close()
