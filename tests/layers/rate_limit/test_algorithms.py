@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator
 from fractions import Fraction
 from math import gcd
@@ -19,6 +20,7 @@ from redis_middleware.layers.rate_limit.decide import Decide
 from redis_middleware.layers.rate_limit.policy import Decision
 
 from ...conftest import Clock
+from ...scripts import Eternally
 
 SECOND = 1_000_000
 NAMES = list(ALGORITHMS)
@@ -84,7 +86,7 @@ def test_random_traces_are_decided_alike_in_lua_and_in_python(trace: list[Any], 
     for move, policies, shadow, settle in trace:
         clock.move(move)
         script = decide(*policies, shadow=shadow, at=last if settle else 0, subject=subject)
-        [there] = server.execute([script])
+        [there] = server.execute([Eternally(script.keys, script.args)])
         here = script.apply(table, there.now)
         assert here == there, script
         last = here.now
@@ -241,5 +243,15 @@ def test_a_shadow_never_denies_and_counts_what_it_let_pass(storage: Any) -> None
     assert decisions[3].states[0].remaining == 6
 
 
-def test_every_key_has_an_expiry_after_anything(server_storage: Any, control: redis.Redis) -> None:
-    assert all(control.pttl(key) != -1 for key in control.scan_iter(match="alg:*", count=10_000))
+def test_every_key_has_an_expiry_after_anything(redis_url: str, prefix: str, control: redis.Redis) -> None:
+    storage, chance = RedisStorage(redis_url, prefix=prefix, timeout=5), random.Random(7)
+    for _ in range(1000):
+        policies = [
+            (chance.choice(NAMES), chance.randint(1, 7), chance.choice([60, 3600]), chance.randint(-2, 8)) for _ in range(3)
+        ]
+        at = chance.choice([0, 0, 1])
+        storage.execute([decide(*policies, shadow=chance.randint(0, 1), at=at, subject=f"s{chance.randint(1, 9)}")])
+    keys = list(control.scan_iter(match=f"{prefix}*", count=10_000))
+    assert len(keys) > 50
+    assert all(control.pttl(key) != -1 for key in keys)
+    storage.close()

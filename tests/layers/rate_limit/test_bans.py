@@ -16,6 +16,7 @@ from redis_middleware.storage import Storage
 
 from ...conftest import Clock
 from ...edges import Edge, Seen, hello
+from ...scripts import Eternally
 from .test_algorithms import SECOND, Eternal
 
 
@@ -96,7 +97,7 @@ def test_random_traces_are_decided_alike_in_lua_and_in_python(trace: list[Any], 
         limit = ("f", 2, 60 * SECOND, cost, 0, 1, 1)
         ban = ("b", after, 60 * SECOND, breaches if settle else 0, 0, 600 * SECOND, 1)
         script = Decide(("{s}:1", "{s}:2"), (last if settle else 0, *limit, *ban))
-        [there] = server.execute([script])
+        [there] = server.execute([Eternally(script.keys, script.args)])
         assert script.apply(table, there.now) == there
         last = there.now
     server.close()

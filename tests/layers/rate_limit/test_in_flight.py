@@ -30,6 +30,7 @@ from redis_middleware.storage import Storage
 
 from ...conftest import Clock
 from ...edges import Edge, Seen, environ, hello, scope, wsgi_app, wsgi_call
+from ...scripts import Eternally
 from .test_algorithms import SECOND, Eternal
 
 
@@ -226,7 +227,7 @@ def test_random_traces_are_decided_alike_in_lua_and_in_python(trace: list[Any], 
         cost = {"take": 1, "renew": 1, "release": -1, "look": 0}[what]
         at = 1 if what in ("renew", "release") else 0
         script = Decide(("{s}:1",), (at, "l", most, 30 * SECOND, cost, 0, 1, token))
-        [there] = server.execute([script])
+        [there] = server.execute([Eternally(script.keys, script.args)])
         assert script.apply(table, there.now) == there
     server.close()
 
