@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -120,7 +121,12 @@ def test_a_storage_does_not_show_its_password() -> None:
 
 
 def test_nothing_is_connected_before_it_is_used() -> None:
-    RedisStorage("redis://192.0.2.1")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.05)
+        storage = RedisStorage(f"redis://127.0.0.1:{listening.getsockname()[1]}")
+        with pytest.raises(TimeoutError):
+            listening.accept()
+        storage.close()
 
 
 @pytest.mark.parametrize("arguments", [{"timeout": 0}, {"timeout": -1}, {"max_connections": 0}])

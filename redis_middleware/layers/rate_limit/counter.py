@@ -118,7 +118,7 @@ class Counter:
         scripts = [self.script(group, scope) for group in groups]
         if any(one.cost < 0 for one in asked):
             self._denials.forget(scripts[0].keys[0])
-        known = self._denials.recall(scripts[0]) if len(scripts) == 1 else None
+        known = self._denials.recall(scripts[0].keys[0], asked) if len(scripts) == 1 else None
         if known is not None:
             return Outcome(groups, [known], scope, local=False)
         try:
@@ -128,7 +128,7 @@ class Counter:
                 return None
             return Outcome(groups, [self._alone(one) for one in scripts], scope, local=True)
         if len(scripts) == 1 and self._lasts(asked, decisions[0]):
-            self._denials.remember(scripts[0], decisions[0])
+            self._denials.remember(scripts[0].keys[0], asked, decisions[0])
         return Outcome(groups, decisions, scope, local=False)
 
     def settle(self, outcome: Outcome, request: Request, response: Response | None) -> None:

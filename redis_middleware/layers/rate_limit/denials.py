@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 from threading import Lock
 
-from .decide import Decide
-from .policy import Decision, State
+from .lists import Subject
+from .policy import Decision, Policy, State
+from .rules import Asked
 
 MOMENT = 1.0
 """Seconds for which a denial is believed. An administrator's reset is so seen on every worker within that time."""
@@ -26,9 +27,9 @@ class Denials:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._denied: dict[str, tuple[Decide, float, float, Decision]] = {}
+        self._denied: dict[str, tuple[Sequence[Asked], float, float, Decision]] = {}  # by the first key of a script
 
-    def remember(self, script: Decide, decision: Decision) -> None:
+    def remember(self, key: str, asked: Sequence[Asked], decision: Decision) -> None:
         """Note what was decided, if it is worth it."""
         if decision.allowed or not decision.remote:
             return
@@ -37,19 +38,19 @@ class Denials:
         with self._lock:
             if len(self._denied) >= MOST:
                 del self._denied[next(iter(self._denied))]
-            self._denied[script.keys[0]] = (script, now, now + min(MOMENT, max(retries)), decision)
+            self._denied[key] = (asked, now, now + min(MOMENT, max(retries)), decision)
 
-    def recall(self, script: Decide) -> Decision | None:
+    def recall(self, key: str, asked: Sequence[Asked]) -> Decision | None:
         """The denial of the same a moment ago, with its times as of now; None if there was none."""
         if not self._denied:
             return None
         now = self._clock()
-        asked, then, until, decision = self._denied.get(script.keys[0], (script, now, now, None))
-        if decision is None or asked != script:
+        before, then, until, decision = self._denied.get(key, (asked, now, now, None))
+        if decision is None or _what(before) != _what(asked):
             return None
         if now < until:
             return replace(decision, states=_aged(decision.states, int((now - then) * 1_000_000)))
-        self.forget(script.keys[0])
+        self.forget(key)
         return None
 
     def forget(self, key: str) -> None:
@@ -57,6 +58,11 @@ class Denials:
         if self._denied:
             with self._lock:
                 self._denied.pop(key, None)
+
+
+def _what(asked: Sequence[Asked]) -> list[tuple[Policy, Subject, int]]:
+    """What was asked for whom, whichever lease came with it."""
+    return [(one.policy, one.subject, one.cost) for one in asked]
 
 
 def _aged(states: tuple[State, ...], elapsed: int) -> tuple[State, ...]:

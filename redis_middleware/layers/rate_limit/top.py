@@ -26,12 +26,15 @@ DAY = 86_400
 
 @dataclass(slots=True)
 class Add(Script[None]):
-    """Add denials to a list. One key; args: `MOST`, then subject and number of each."""
+    """Add denials to a list. One key; args: `MOST`, then subject and number of each.
+
+    It never fails, as it leaves together with a decision, which must not be lost for a statistic.
+    """
 
     lua: ClassVar[str] = """
-for i = 2, #args, 2 do redis.call('ZINCRBY', keys[1], args[i + 1], args[i]) end
-redis.call('ZREMRANGEBYRANK', keys[1], 0, -1 - args[1])
-redis.call('PEXPIRE', keys[1], 172800000)
+for i = 2, #args, 2 do redis.pcall('ZINCRBY', keys[1], args[i + 1], args[i]) end
+redis.pcall('ZREMRANGEBYRANK', keys[1], 0, -1 - args[1])
+redis.pcall('PEXPIRE', keys[1], 172800000)
 """
 
     def apply(self, table: Table, now: int, /) -> None:

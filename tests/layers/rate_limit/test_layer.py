@@ -286,8 +286,11 @@ class TestWithoutATrip:
         yield storage
         storage.close()
 
-    def test_a_denied_subject_takes_no_trip(self, wire: Wire, edge: Edge, over: RedisStorage, clock: Clock) -> None:
-        call = edge.wrap(hello, [RateLimit("1/minute; 5/hour; 9/day", clock=clock)], over)
+    @pytest.mark.parametrize("options", [{}, {"max_in_flight": 5}])
+    def test_a_denied_subject_takes_no_trip(
+        self, wire: Wire, edge: Edge, over: RedisStorage, clock: Clock, options: dict[str, Any]
+    ) -> None:
+        call = edge.wrap(hello, [RateLimit("1/minute; 5/hour; 9/day", clock=clock, **options)], over)
         assert [call().status, call().status] == [200, 429]
         before = wire.trips
         clock.move(0.9)

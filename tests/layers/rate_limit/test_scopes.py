@@ -153,7 +153,7 @@ def test_no_mount_and_pattern_read_like_another(root: str, other: str, pattern: 
 )
 def test_matching_takes_time_linear_in_the_path(path: str) -> None:
     scope = Scope(["/{a}-x/{b}-x/{c}-y", "/{a}/{b}/{c}/d", "/{a}-{rest:path}", "/a{b}c/*", "/login"])
-    label(scope, path + "!")  # tenths of a second; quadratic time would be minutes
+    assert label(scope, path + "!") in (None, "")  # in tenths of a second; quadratic time would be minutes
 
 
 NO_PATTERNS = [

@@ -14,7 +14,7 @@ from redis_middleware.layers.rate_limit.top import EVERY, MOST, Add, First, Tall
 from redis_middleware.storage import Storage
 
 from ...conftest import Clock
-from ...edges import Edge, hello
+from ...edges import WSGI, Edge, hello
 from ...wire import Wire
 from .test_algorithms import Eternal
 
@@ -30,6 +30,19 @@ def test_the_most_denied_are_listed_first(edge: Edge, storage: Storage, clock: C
     call(peer="192.0.2.4")
     assert run(limit.top(10), storage) == [("192.0.2.2", 5), ("192.0.2.1", 2)]
     assert run(limit.top(1), storage) == [("192.0.2.2", 5)]
+
+
+def test_a_list_that_cannot_be_written_costs_no_decision(redis_url: str, prefix: str, control: Any, clock: Clock) -> None:
+    storage = RedisStorage(redis_url, prefix=prefix, timeout=5)
+    limit = RateLimit("1/hour", clock=clock)
+    control.set(prefix + limit._counter.tally.key(), "not a list", ex=60)
+    call = WSGI().wrap(hello, [limit], storage)
+    assert [call().status, call().status] == [200, 429]
+    clock.move(EVERY)
+    assert [call(peer="192.0.2.2").status, call(peer="192.0.2.2").status] == [200, 429]
+    assert control.exists(f"{prefix}l:{{192.0.2.2}}:hour:f"), "counted there, and not in this process alone"
+    assert limit._counter._local.key_count == 0
+    storage.close()
 
 
 def test_it_takes_no_trip_of_its_own(wire: Wire, edge: Edge, prefix: str, clock: Clock) -> None:
