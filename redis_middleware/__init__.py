@@ -1,4 +1,4 @@
-"""Rate limit and health route for any WSGI or ASGI app, over one storage: Redis or memory.
+"""Rate limit, sessions and health route for any WSGI or ASGI app, over one storage: Redis or memory.
 
     flask_app.wsgi_app = WSGIMiddleware(flask_app.wsgi_app, layers=[Health(), RateLimit("200/day; 50/hour")])
     fastapi_app.add_middleware(ASGIMiddleware, layers=[Health(), RateLimit("200/day; 50/hour")])
@@ -13,6 +13,7 @@ from .flow import Flow, Layer, body, proceed
 from .http import Request, Response
 from .layers.health import Health
 from .layers.rate_limit import Ban, Limit, RateLimit
+from .layers.sessions import Session, Sessions
 from .pump import arun, run
 from .storage import MemoryStorage, RedisStorage, storage_from_url
 from .wsgi import WSGIMiddleware
@@ -32,6 +33,8 @@ __all__ = [
     "RedisStorage",
     "Request",
     "Response",
+    "Session",
+    "Sessions",
     "StorageError",
     "StorageUnavailable",
     "WSGIMiddleware",

@@ -41,9 +41,9 @@ class ASGIMiddleware:
     def __init__(self, app: App, *, layers: Iterable[Layer], storage: Storage | str | None = None) -> None:
         self.app = app
         self.storage = storage_from(storage)
-        layers = checked(layers)
+        self.layers = checked(layers)
         self._heart = AsyncHeart(self.storage)
-        self._stacks = {kind: Stack(layers, kind) for kind in KINDS}
+        self._stacks = {kind: Stack(self.layers, kind) for kind in KINDS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]

@@ -22,6 +22,14 @@ class StorageUnavailable(StorageError):
     """
 
 
+class SessionError(MiddlewareError):
+    """A session cannot be changed like that: it comes too late, is too large, or the session has ended meanwhile."""
+
+
+class TooManySessions(SessionError):
+    """A user has as many sessions as `max_per_user` allows, and `when_full` is `"refuse"`."""
+
+
 def fresh(error: StorageError) -> StorageError:
     """A new error like `error`, with `error` as its cause.
 

@@ -112,11 +112,12 @@ class Request:
     `outbox` is a list, to append ops to whose answer nobody waits for. It is sent once before the head goes, and once when
     the body has ended; also if the app raised or the body was cut short, but not if the request was cancelled. What is
     lost is logged, and never raised. `pulses` is a list of what is sent again and again between `proceed()` and the end.
+    `failed` is true when the app raised after its head had gone.
     """
 
     __slots__ = (
-        "_headers", "_read_headers", "kind", "method", "native", "outbox", "path", "peer", "pulses", "query", "root_path",
-        "scheme",
+        "_headers", "_read_headers", "failed", "kind", "method", "native", "outbox", "path", "peer", "pulses", "query",
+        "root_path", "scheme",
     )  # fmt: skip
 
     def __init__(
@@ -142,6 +143,7 @@ class Request:
         self.native = {} if native is None else native
         self.outbox: list[Op[Any]] = []
         self.pulses: list[Pulse] = []
+        self.failed = False
         self._headers: Headers | None = None
         self._read_headers: Callable[[], Lines] = headers if callable(headers) else lambda: Headers(headers).lines
 

@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast, overload
 from .errors import StorageError
 
 __all__ = [
-    "MAX_TTL", "Arg", "Delete", "Get", "Keep", "Op", "Script", "Set", "SetIfAbsent", "Table", "Touch", "gather",
+    "MAX_TTL", "Arg", "Delete", "Foreign", "Get", "Keep", "Op", "Script", "Set", "SetIfAbsent", "Table", "Touch", "gather",
     "milliseconds", "perform",
 ]  # fmt: skip
 
@@ -39,6 +39,12 @@ Arg = str | bytes | int
 
 MAX_TTL = 2**53 / 1000
 """Seconds. Milliseconds above 2^53 are not exact in Lua."""
+
+
+class Foreign(str):
+    """A key that another program named: taken as it is, without the storage's prefix."""
+
+    __slots__ = ()
 
 
 class Keep(IntEnum):

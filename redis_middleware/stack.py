@@ -233,7 +233,8 @@ def _send(request: Request, response: Response, readers: list[Turn]) -> Generato
             whole = yield Body(max(turn.effect.limit for turn in readers))
             yield from _read(readers, whole)
             yield from _flush(request)
-    except Exception:
+    except Exception as exc:
+        request.failed = not isinstance(exc, OSError)  # that is a client who has left
         yield from _read(readers, None)
         yield from _flush(request)
         raise

@@ -40,7 +40,8 @@ class WSGIMiddleware:
     def __init__(self, app: App, *, layers: Iterable[Layer], storage: Storage | str | None = None) -> None:
         self.app = app
         self.storage = storage_from(storage)
-        self._stack = Stack(checked(layers))
+        self.layers = checked(layers)
+        self._stack = Stack(self.layers)
         self._heart = Heart(self.storage)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

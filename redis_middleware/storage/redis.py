@@ -29,7 +29,7 @@ from redis.client import NEVER_DECODE
 from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, ReadOnlyError, RedisClusterException
 
 from ..errors import ConfigurationError, StorageError, StorageUnavailable
-from ..ops import Delete, Get, Op, Script, Set, SetIfAbsent, Touch, milliseconds
+from ..ops import Delete, Foreign, Get, Op, Script, Set, SetIfAbsent, Touch, milliseconds
 from .connect import Connect, connect
 
 logger = logging.getLogger("redis_middleware")
@@ -285,7 +285,8 @@ def script_digest(lua: str, server_time: bool = True) -> str:
 
 
 def _key(prefix: bytes, key: str) -> bytes:
-    return prefix + key.encode("utf-8", "surrogatepass")  # any text is a key, a lone surrogate too
+    raw = key.encode("utf-8", "surrogatepass")  # any text is a key, a lone surrogate too
+    return raw if type(key) is Foreign else prefix + raw
 
 
 def _unknown_scripts(replies: Sequence[Any]) -> list[int]:

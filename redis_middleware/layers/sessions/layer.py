@@ -1,0 +1,357 @@
+"""The layer: opens the session on the way in, and commits it and sets its cookie on the way out.
+
+Rules:
+
+* The cookie is checked by shape and signature before the storage is asked. A session that is there is read with the first
+  reads of the other layers; one that is not there costs nothing until something is written.
+* It is committed before the head goes, so the client's next request sees it; what is changed while the body streams, or in
+  a WebSocket, is committed at the end.
+* While the storage is in doubt, no cookie is set and none is expired: the one that the client has is good again afterwards.
+* A response that was made with a look at the session belongs to one client, and says so to caches, unless the app decided
+  otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Literal
+
+from werkzeug.http import parse_cookie
+
+from ...errors import ConfigurationError, SessionError, StorageError, TooManySessions
+from ...flow import Action, Flow, Layer, body, proceed
+from ...http import Request, Response, unavailable
+from ...ops import gather
+from ...pump import arun, run
+from .codec import Undecodable
+from .cookie import LIMIT, Cookie, SameSite, Secure
+from .keeper import Keeper, Terms, WhenFull, context
+from .mapping import Session
+from .moving import DjangoDatabase, Reader
+from .record import index_of, key_of
+from .sealing import MissingKey, Sealing
+from .statistics import Read, Statistics, Tally, width_of
+from .steps import End
+from .tokens import SHAPE, TAG, Keyring, is_id
+from .users import List, Listed, Revoke, UserSession
+
+logger = logging.getLogger("redis_middleware")
+
+SESSION = "redis_middleware.session"
+"""Key of the environ or scope: the session."""
+
+STATISTICS = "s:statistics"
+
+CROWDED = b"You are logged in as often as is allowed. Please log out somewhere else first.\n"
+
+
+class Sessions(Layer):
+    """Server-side sessions: the app reads and writes a dict, the client has a cookie, and the storage has the contents.
+
+    `secret` signs the cookies and keys the digests under which sessions are stored: one key, or several, newest first, so
+    that it can be changed without a logout. 32 random bytes: `secrets.token_urlsafe(32)`.
+
+    The cookie: `cookie` is its name; `secure` is `"auto"` (where the request came by https), True or False; `samesite` is
+    `"lax"`, `"strict"` or `"none"`; `domain`, `path` and `partitioned` are as in RFC 6265bis. It is always `HttpOnly`. It lasts
+    as long as the session if `persistent`, else until the browser ends.
+
+    Time, in seconds, counted by the storage's clock: a session ends `idle_timeout` after it was last used (used means that the
+    app looked at it, exact to a tenth), and `absolute_timeout` after it was created or bound. It gets another id when the id is
+    older than `renewal_timeout`. For `rotation_grace` an id that was replaced can still be read.
+
+    Users: at most `max_per_user` sessions of one that `Session.bind` named. If there are more, `when_full` says what happens:
+    `"evict"` ends the oldest, `"refuse"` answers 403 to the login.
+
+    What is stored: at most `max_bytes` a session; encrypted if `encryption_keys` are given (newest first, of 32 random bytes),
+    for which `redis-middleware[encryption]` has to be installed. `accept_plain` reads what was stored before that, too.
+    `import_from` are readers of what other libraries stored, see `redis_middleware.layers.sessions.moving`.
+
+    `on_error` says what happens when the storage fails: `"closed"` answers 503 if the session is used, `"open"` shows an empty
+    one that cannot be written. If the app raises or answers 5xx, nothing is stored unless `save_on_error`.
+
+    One object serves all threads and tasks. Raises `ConfigurationError` for options out of range, and for cookies that
+    browsers would refuse.
+    """
+
+    eager = True
+    kinds = frozenset({"http", "websocket"})
+
+    def __init__(
+        self,
+        secret: str | bytes | Sequence[str | bytes],
+        *,
+        cookie: str = "session",
+        idle_timeout: float = 3600,
+        absolute_timeout: float | None = None,
+        renewal_timeout: float | None = None,
+        rotation_grace: float = 10,
+        persistent: bool = True,
+        secure: Secure = "auto",
+        samesite: SameSite = "lax",
+        domain: str | None = None,
+        path: str = "/",
+        partitioned: bool = False,
+        max_per_user: int | None = None,
+        when_full: WhenFull = "evict",
+        encryption_keys: Sequence[str | bytes] = (),
+        accept_plain: bool = False,
+        import_from: Iterable[Reader] = (),
+        max_bytes: int = 64 << 10,
+        save_on_error: bool = False,
+        on_error: Literal["closed", "open"] = "closed",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        for name, value in (("absolute_timeout", absolute_timeout), ("renewal_timeout", renewal_timeout)):
+            if value is not None and not value > 0:
+                raise ConfigurationError(f"{name} must be positive (seconds) or None, got {value!r}")
+        if not idle_timeout > 0:
+            raise ConfigurationError(f"idle_timeout must be positive (seconds), got {idle_timeout!r}")
+        if not rotation_grace >= 0:
+            raise ConfigurationError(f"rotation_grace must be 0 or more (seconds), got {rotation_grace!r}")
+        if max_per_user is not None and max_per_user < 1:
+            raise ConfigurationError(f"max_per_user must be at least 1, or None, got {max_per_user!r}")
+        if when_full not in ("evict", "refuse"):
+            raise ConfigurationError(f"when_full must be 'evict' or 'refuse', got {when_full!r}")
+        if max_bytes < 1:
+            raise ConfigurationError(f"max_bytes must be positive, got {max_bytes!r}")
+        if on_error not in ("closed", "open"):
+            raise ConfigurationError(f"on_error of Sessions must be 'closed' or 'open', got {on_error!r}")
+        self.cookie = Cookie(cookie, SHAPE, secure=secure, samesite=samesite, domain=domain, path=path, partitioned=partitioned)
+        self._keyring = Keyring(secret, cookie)
+        self._sealing = Sealing(encryption_keys, accept_plain=accept_plain)
+        terms = Terms(
+            idle=_microseconds(idle_timeout),
+            absolute=_microseconds(absolute_timeout),
+            renewal=_microseconds(renewal_timeout),
+            grace=_microseconds(rotation_grace),
+            max_bytes=max_bytes,
+            max_per_user=max_per_user or 0,
+            when_full=when_full,
+        )
+        self._width = width_of(idle_timeout)
+        self._tally = Tally(STATISTICS, self._width, clock)
+        self._keeper = Keeper(self._keyring, self._sealing, terms, self._tally)
+        self._readers = tuple(import_from)
+        if any(isinstance(reader, DjangoDatabase) for reader in self._readers):
+            raise ConfigurationError("DjangoDatabase reads what is in a database: import_engine of contrib.django does that")
+        self._timeouts = terms.timeouts
+        self._persistent = persistent
+        self._save_on_error = save_on_error
+        self._on_error = on_error
+
+    def __repr__(self) -> str:
+        return f"Sessions(cookie={self.cookie.name!r})"
+
+    def __call__(self, request: Request, /) -> Flow:
+        session = yield from self.open(request)
+        _offer(request, session)
+        state = session.state
+        try:
+            response = yield from proceed()
+        except Exception:
+            if state.refused:
+                return unavailable()
+            raise
+        if response.status >= 500 and (state.refused or not self._save_on_error):
+            return unavailable() if state.refused else _private(response, state.accessed)
+        try:
+            yield from self._commit(request, session, response)
+        except TooManySessions:
+            return Response(403, [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")], CROWDED)
+        except StorageError as exc:
+            if state.trouble is None:
+                logger.warning("a session could not be stored: %s", exc)
+            if self._on_error == "closed":
+                return unavailable()
+            state.trouble = state.trouble or exc
+        else:
+            self.set_cookie(response, session, request.scheme)
+        _private(response, state.accessed)
+        state.head_gone = True
+        if state.token is None or not state.kept:
+            return response
+        yield from body(0)
+        if not request.failed or request.kind == "websocket" or self._save_on_error:
+            yield from self._keeper.commit(session, rename=False)
+        return response
+
+    def _commit(self, request: Request, session: Session, response: Response) -> Action[None]:
+        _take_back(request, session)
+        reaches = request.kind == "http" or response.status == 101
+        if session.new and not reaches:
+            return  # the refusal of a handshake sets no cookie
+        yield from self._keeper.commit(session, rename=reaches and _is_private(response))
+
+    def open(self, request: Request) -> Action[Session]:
+        """An action: the session of a request. It is not committed by itself then: see `Session.save`."""
+        session = Session()
+        state = session.state
+        texts = self.cookie.values(request)
+        tokens = [token for text in texts if (token := self._keyring.read(text)) is not None]
+        state.carried = bool(texts)
+        state.readable = self._on_error == "open"
+        state.device = partial(_device, request)
+        state.save = partial(self._save, request, session)
+        if tokens:
+            yield from self._keeper.open(session, tokens)
+        if session.new and self._readers and state.trouble is None and (left := self._left_by_others(request)):
+            yield from self._keeper.take_over(session, left)
+        return session
+
+    def _left_by_others(self, request: Request) -> list[tuple[Reader, str]]:
+        """The records of other libraries that a request names, and who reads them."""
+        cookies = parse_cookie(request.headers.get("cookie", ""))
+        named = [(reader, reader.key(value)) for reader in self._readers for value in cookies.getlist(reader.cookie)[:LIMIT]]
+        return [(reader, key) for reader, key in named if key is not None]
+
+    def set_cookie(self, response: Response, session: Session, scheme: str = "http") -> None:
+        """Say in a response what there is to say about the cookie, once."""
+        state = session.state
+        if state.cookie == "renew" and not _is_private(response):
+            state.cookie = None
+        elif state.cookie in ("set", "renew") and state.token is not None:
+            persistent = self._persistent if state.persistent is None else state.persistent
+            age = (state.ends - state.now) / 1_000_000 if persistent else None
+            response.headers.add("set-cookie", self.cookie.set(state.token.text, age, scheme))
+        elif state.cookie == "expire" and state.token is None:
+            response.headers.add("set-cookie", self.cookie.expire(scheme))
+        if state.cookie is not None:
+            state.accessed, state.cookie = True, None
+
+    def _save(self, request: Request, session: Session) -> Awaitable[None]:
+        storage = request.native["redis_middleware.storage"]
+        flow = self._saved(session)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            run(flow, storage)
+            return _Done()
+        return arun(flow, storage)
+
+    def _saved(self, session: Session) -> Action[None]:
+        if not (yield from self._keeper.commit(session, rename=not session.state.head_gone)):
+            raise SessionError("the session has ended meanwhile, or got another id: nothing was stored")
+
+    def list(self, user: str) -> Action[list[UserSession]]:
+        """An action: the sessions of a user that `Session.bind` named, the last seen first."""
+        digests = self._keyring.users(user)
+        found = yield from gather(*[List((index_of(digest),), self._timeouts) for digest in digests])
+        listed = [self._shown(digest[:TAG], one) for digest, ones in zip(digests, found, strict=True) for one in ones]
+        return sorted(listed, key=lambda one: one.last_seen, reverse=True)
+
+    def revoke(self, *, user: str | None = None, keep: str | None = None, id: str | None = None) -> Action[int]:  # noqa: A002
+        """An action: end all sessions of a `user`, or all but the one with the id `keep`, or the one with an `id`. How many
+        there were.
+
+        With both `user` and `id`, the session is ended if it is that user's: for ids that come from a client. A request of
+        theirs that is under way cannot store anything any more. Raises `TypeError` if there is neither.
+        """
+        if user is None and id is None:
+            raise TypeError("revoke needs a user, an id, or both")
+        digests = [] if user is None else self._keyring.users(user)
+        if id is not None:
+            if not is_id(id) or (user is not None and not any(id.startswith(digest[:TAG]) for digest in digests)):
+                return 0
+            ended = yield from End((key_of(id),), self._timeouts)
+            if ended.ends:
+                self._tally.ended(ended.ends, ended.now)
+            return int(ended.ends > 0)
+        kept = (keep or "")[TAG:]
+        revoked = yield from gather(*[Revoke((index_of(digest),), (*self._timeouts, kept)) for digest in digests])
+        for one in revoked:
+            for ends in one.ends:
+                self._tally.ended(ends, one.now)
+        return sum(len(one.ends) for one in revoked)
+
+    def stats(self) -> Action[Statistics]:
+        """An action: how many sessions are active, and how many were created, ended and timed out in each of the last hours.
+
+        Other workers' last second may be missing.
+        """
+        waiting = self._tally.take()
+        try:
+            read: Statistics = (yield from gather(*waiting, Read((STATISTICS,), (self._width,))))[-1]
+        except StorageError:
+            for op in waiting:
+                self._tally.put_back(op)
+            raise
+        return read
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What happened to sessions in this process: `corrupt` and `unreadable` records, and `refused` changes to ended ones."""
+        return self._keeper.counts
+
+    def _shown(self, tag: str, one: Listed) -> UserSession:
+        try:
+            device = self._sealing.open(one.device, context(tag, "")) if one.device else b""
+        except (MissingKey, Undecodable):
+            device = b""
+        times = (_time(one.created), _time(one.seen), _time(one.ends))
+        return UserSession(tag + one.digest, device.decode("utf-8", "replace"), *times)
+
+
+class _Done:
+    """An awaitable of what is done already."""
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return
+        yield
+
+
+def _offer(request: Request, session: Session) -> None:
+    """Put the session where apps look for it."""
+    request.native[SESSION] = session
+    if "wsgi.version" not in request.native:
+        request.native["session"] = session
+
+
+def _take_back(request: Request, session: Session) -> None:
+    """Take over what an app has put in the session's place: another dict is its new contents, no dict at all is its end."""
+    for name in ("session", SESSION):
+        found = request.native.get(name, session)
+        if found is session or (name == "session" and "wsgi.version" in request.native):
+            continue
+        if type(found) is dict:
+            for key in [key for key in session if key not in found]:
+                del session[key]
+            session.update(found)
+        elif not isinstance(found, Mapping):
+            session.clear()
+        else:
+            logger.warning("%s is another library's session: only one of the two should be installed", type(found).__qualname__)
+        return
+
+
+def _private(response: Response, accessed: bool) -> Response:
+    """Say that a response depends on the cookie and belongs to one client (RFC 9110 §12.5.5, RFC 9111 §5.2.2)."""
+    if accessed:
+        named = [name.strip().lower() for name in response.headers.get("vary", "").split(",")]
+        if "cookie" not in named and "*" not in named:
+            response.headers.add("vary", "Cookie")
+        if "cache-control" not in response.headers:
+            response.headers.add("cache-control", "private, no-store")
+    return response
+
+
+def _is_private(response: Response) -> bool:
+    """Whether caches will keep a response from others: then it may carry a cookie that the app did not ask for."""
+    directives = response.headers.get("cache-control", "private").lower()
+    return "private" in directives or "no-store" in directives
+
+
+def _device(request: Request) -> str:
+    return request.headers.get("user-agent", "")[:256]
+
+
+def _microseconds(seconds: float | None) -> int:
+    return 0 if seconds is None else round(seconds * 1_000_000)
+
+
+def _time(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds / 1_000_000, UTC)
