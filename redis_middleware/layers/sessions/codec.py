@@ -50,7 +50,8 @@ def encode(value: object) -> bytes:
     `defaultdict` as a dict, a named tuple as a tuple, an `IntEnum` as an int.
 
     Raises `TypeError` for anything else, and `ValueError` for a value that contains itself or has more than `MOST_LEVELS`
-    containers in one another, for text with lone surrogates, and for a dict with two keys that would be stored as one.
+    containers in one another, for text with lone surrogates, for a dict with two keys that would be stored as one or with a
+    key beyond 64 bits, and for a time whose offset has parts of a second.
     """
     raw = _packed(value, MOST_LEVELS)
     return _pack(_storable(value, ())) if raw is None else raw
@@ -185,6 +186,13 @@ def _set(code: int) -> Callable[[Any, Path], object]:
     return write
 
 
+def _datetime(value: datetime, path: Path) -> object:
+    offset = value.utcoffset()
+    if offset is not None and offset.microseconds:  # CPython's fromisoformat takes +00:00:00.5 for UTC
+        raise ValueError(f"cannot store a time{_at(path)} with an offset of {offset}: offsets are whole seconds")
+    return Ext(_DATETIME, (datetime.isoformat(value) + "~" * value.fold).encode())
+
+
 def _check_levels(path: Path) -> None:
     if len(path) >= MOST_LEVELS:
         raise ValueError(
@@ -205,7 +213,7 @@ _writers: dict[type, Callable[[Any, Path], object]] = {
     tuple: lambda value, path: Ext(_TUPLE, _pack(_items(value, path))),
     set: _set(_SET),
     frozenset: _set(_FROZENSET),
-    datetime: lambda value, _: Ext(_DATETIME, (datetime.isoformat(value) + "~" * value.fold).encode()),
+    datetime: _datetime,
     date: lambda value, _: Ext(_DATE, date.isoformat(value).encode()),
     UUID: lambda value, _: Ext(_UUID, value.bytes),
     Decimal: lambda value, _: Ext(_DECIMAL, Decimal.__str__(value).upper().encode()),  # a context may ask for lower case
@@ -213,7 +221,7 @@ _writers: dict[type, Callable[[Any, Path], object]] = {
 }
 
 
-def _datetime(text: str) -> datetime:
+def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text.rstrip("~")).replace(fold=text.count("~"))
 
 
@@ -222,7 +230,7 @@ _readers: dict[int, Callable[[memoryview], object]] = {
     _TUPLE: lambda data: tuple(_unpack(data)),
     _SET: lambda data: set(_unpack(data)),
     _FROZENSET: lambda data: frozenset(_unpack(data)),
-    _DATETIME: lambda data: _datetime(str(data, "ascii")),
+    _DATETIME: lambda data: _moment(str(data, "ascii")),
     _DATE: lambda data: date.fromisoformat(str(data, "ascii")),
     _UUID: lambda data: UUID(bytes=bytes(data)),
     _DECIMAL: lambda data: Decimal(str(data, "ascii")),

@@ -166,7 +166,7 @@ class Keeper:
         `rename` is false if the client could not be told of another id. Raises what stands at `Session.save`.
         """
         state = session.state
-        if state.trouble is not None:
+        if state.trouble is not None or not (state.accessed or state.taken):
             return True
         if state.ending is not None:
             yield from self._end(state)

@@ -177,15 +177,37 @@ class Sessions(Layer):
             return response
         yield from body(0)
         if not request.failed or request.kind == "websocket" or self._save_on_error:
+            self._take_back(request, session)
             yield from self._keeper.commit(session, rename=False)
         return response
 
     def _commit(self, request: Request, session: Session, response: Response) -> Action[None]:
-        _take_back(request, session)
+        self._take_back(request, session)
         reaches = request.kind == "http" or response.status == 101
         if session.new and not reaches:
             return  # the refusal of a handshake sets no cookie
         yield from self._keeper.commit(session, rename=reaches and _is_private(response))
+
+    def _take_back(self, request: Request, session: Session) -> None:
+        """Take over what an app has put in the session's place: a dict is its new contents, nothing or no dict its end."""
+        for name in ("session", SESSION):
+            found = request.native.get(name)
+            if found is session or (name == "session" and "wsgi.version" in request.native):
+                continue
+            if type(found) is dict:
+                for key in [key for key in session if key not in found]:
+                    del session[key]
+                session.update(found)
+            elif not isinstance(found, Mapping):
+                session.clear()
+            else:
+                self._foreign(found)
+            return
+
+    def _foreign(self, found: Mapping[str, Any]) -> None:
+        self._keeper.counts["foreign"] += 1
+        if self._keeper.counts["foreign"] == 1:
+            logger.warning("%s is another library's session: only one of the two should be installed", type(found).__qualname__)
 
     def open(self, request: Request) -> Action[Session]:
         """An action: the session of a request. It is not committed by itself then: see `Session.save`."""
@@ -284,7 +306,9 @@ class Sessions(Layer):
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """What happened to sessions in this process: `corrupt` and `unreadable` records, and `refused` changes to ended ones."""
+        """What happened to sessions in this process: `corrupt` and `unreadable` records, `refused` changes to ended ones, and
+        `foreign` sessions, which another library has put in the place of ours.
+        """
         return self._keeper.counts
 
     def _shown(self, tag: str, one: Listed) -> UserSession:
@@ -309,23 +333,6 @@ def _offer(request: Request, session: Session) -> None:
     request.native[SESSION] = session
     if "wsgi.version" not in request.native:
         request.native["session"] = session
-
-
-def _take_back(request: Request, session: Session) -> None:
-    """Take over what an app has put in the session's place: another dict is its new contents, no dict at all is its end."""
-    for name in ("session", SESSION):
-        found = request.native.get(name, session)
-        if found is session or (name == "session" and "wsgi.version" in request.native):
-            continue
-        if type(found) is dict:
-            for key in [key for key in session if key not in found]:
-                del session[key]
-            session.update(found)
-        elif not isinstance(found, Mapping):
-            session.clear()
-        else:
-            logger.warning("%s is another library's session: only one of the two should be installed", type(found).__qualname__)
-        return
 
 
 def _private(response: Response, accessed: bool) -> Response:

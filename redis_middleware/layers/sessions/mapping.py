@@ -57,6 +57,11 @@ class Session(dict[str, Any]):
         """Whether the app has looked at it during this request."""
         return self.state.accessed
 
+    @accessed.setter
+    def accessed(self, value: bool) -> None:
+        """Flask says so for every use of `flask.session`. What has been looked at stays so."""
+        self.state.accessed = self.state.accessed or bool(value)
+
     @property
     def modified(self) -> bool:
         """Whether there is something to commit."""
@@ -96,12 +101,18 @@ class Session(dict[str, Any]):
 
     @property
     def permanent(self) -> bool:
-        """Flask's word for `persistent`."""
-        return self.state.persistent is not False
+        """Flask's word for `persistent`: whether an app has said so. In Flask it also says for how long, see
+        `contrib.flask.SessionInterface`.
+        """
+        return self.state.persistent is True
 
     @permanent.setter
     def permanent(self, value: bool) -> None:
+        if self.state.trouble is not None and self.state.readable:
+            return  # apps say it with every request: no reason not to show an empty session
         self.persistent = bool(value)
+        if self.state.lifetime is not None:
+            self.idle_timeout = self.state.lifetime if value else None
 
     def increment(self, key: str, by: int = 1) -> int:
         """Add to a number, and what it is now as far as this request knows. The storage adds: nothing that others add

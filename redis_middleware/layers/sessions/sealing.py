@@ -4,7 +4,8 @@ A sealed value is `MARKER`, 4 bytes that name the key, a nonce of 12 random byte
 
 Rules:
 
-1. A value belongs to its context (the session and the key it is stored under). Moved to any other, it does not open.
+1. A value belongs to its context (the session and the key it is stored under). Moved to any other, it does not open. Put back
+   at its own place later, it does: that an old value came back, or that one is gone, is not noticed.
 2. The first key seals, each of them opens. To change keys, put the new one in front, and remove the old one when every
    session that it sealed has ended.
 3. With keys, what is not sealed is not believed, or whoever writes to the storage would need no key. `accept_plain` is the

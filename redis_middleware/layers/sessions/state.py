@@ -21,7 +21,7 @@ UNCHANGING = frozenset({str, int, float, bool, bytes, NoneType})
 """Types whose values cannot change without being assigned anew."""
 
 TOO_LATE = (
-    "the response has begun, so the cookie of {} cannot be set any more: begin it before the first byte of the body, "
+    "the response has begun, or the WebSocket has been accepted, so the cookie of {} cannot be set any more: begin it before, "
     "for example by session['seen'] = True"
 )
 
@@ -42,6 +42,8 @@ class State:
     """Fields of the record's own that are to be written; "" removes one."""
     idle_timeout: float | None = None
     persistent: bool | None = None
+    lifetime: float | None = None
+    """Seconds that a permanent session lasts, if the framework says."""
     user: tuple[str, str] | None = None
     """Who is to be bound to it, and on what device."""
     bound: str | None = None

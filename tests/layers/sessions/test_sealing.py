@@ -97,6 +97,11 @@ def test_nothing_opens_where_it_was_not_sealed_for(here: bytes, there: bytes) ->
             SEALING.open(raw, there)
 
 
+def test_an_old_value_opens_again_at_its_own_place() -> None:
+    first, second = SEALING.seal(b"1", b"c"), SEALING.seal(b"2", b"c")
+    assert [SEALING.open(raw, b"c") for raw in (second, first)] == [b"2", b"1"]
+
+
 def test_with_keys_what_is_not_sealed_is_not_believed() -> None:
     for raw in (encode({"admin": True}), b""):
         with pytest.raises(Undecodable, match="accept_plain"):
