@@ -19,15 +19,16 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from werkzeug.http import parse_cookie
 
 from ...errors import ConfigurationError, SessionError, StorageError, TooManySessions
 from ...flow import Action, Flow, Layer, body, proceed
-from ...http import Request, Response, unavailable
+from ...http import Headers, Request, Response, unavailable
 from ...ops import gather
 from ...pump import arun, run
+from ...stack import STORAGE
 from .codec import Undecodable
 from .cookie import LIMIT, Cookie, SameSite, Secure
 from .keeper import Keeper, Terms, WhenFull, context
@@ -39,6 +40,9 @@ from .statistics import Read, Statistics, Tally, width_of
 from .steps import End
 from .tokens import SHAPE, TAG, Keyring, is_id
 from .users import List, Listed, Revoke, UserSession
+
+if TYPE_CHECKING:
+    from ...storage import Storage
 
 logger = logging.getLogger("redis_middleware")
 
@@ -217,8 +221,9 @@ class Sessions(Layer):
         tokens = [token for text in texts if (token := self._keyring.read(text)) is not None]
         state.carried = bool(texts)
         state.readable = self._on_error == "open"
-        state.device = partial(_device, request)
-        state.save = partial(self._save, request, session)
+        state.device = partial(_device, request.headers)  # nothing that leads back to the session: no cycle
+        if STORAGE in request.native:
+            state.save = partial(self._save, request.native[STORAGE])
         if tokens:
             yield from self._keeper.open(session, tokens)
         if session.new and self._readers and state.trouble is None and (left := self._left_by_others(request)):
@@ -245,8 +250,7 @@ class Sessions(Layer):
         if state.cookie is not None:
             state.accessed, state.cookie = True, None
 
-    def _save(self, request: Request, session: Session) -> Awaitable[None]:
-        storage = request.native["redis_middleware.storage"]
+    def _save(self, storage: Storage, session: Session) -> Awaitable[None]:
         flow = self._saved(session)
         try:
             asyncio.get_running_loop()
@@ -352,8 +356,8 @@ def _is_private(response: Response) -> bool:
     return "private" in directives or "no-store" in directives
 
 
-def _device(request: Request) -> str:
-    return request.headers.get("user-agent", "")[:256]
+def _device(headers: Headers) -> str:
+    return headers.get("user-agent", "")[:256]
 
 
 def _microseconds(seconds: float | None) -> int:

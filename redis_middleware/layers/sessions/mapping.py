@@ -177,7 +177,7 @@ class Session(dict[str, Any]):
         """
         if self.state.save is None:
             raise SessionError("this session belongs to no request: there is nowhere to save it")
-        return self.state.save()
+        return self.state.save(self)
 
     def __repr__(self) -> str:
         return f"<Session {super().__repr__()}>"

@@ -76,7 +76,8 @@ class State:
     """What the client says it is."""
     taken: tuple[str, ...] = ()
     """Keys of other libraries' records that its contents were taken from."""
-    save: Callable[[], Awaitable[None]] | None = None
+    save: Callable[[Any], Awaitable[None]] | None = None
+    """Commits the session that it is given."""
 
     def read(self) -> None:
         """The app looks at the session."""

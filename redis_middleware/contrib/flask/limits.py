@@ -19,10 +19,10 @@ from flask import after_this_request, current_app, request
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
-from ..http import Lines, Response, framed
-from ..storage import Storage
-from ..wsgi import request_from
-from .around import AnyLimit, Limiters, added, around
+from ...http import Lines, Response, framed
+from ...storage import Storage
+from ...wsgi import request_from
+from ..around import AnyLimit, Limiters, added, around
 
 __all__ = ["limit"]
 
