@@ -54,10 +54,10 @@ class ASGIMiddleware:
         acting: tuple[Layer, ...] = scope.get(ACTING, ())
         if acting:
             stack = stack.without(acting)
-        scope = {**scope, ACTING: acting + stack.layers, STORAGE: scope.get(STORAGE, self.storage)}
         if not stack.layers:
-            await self.app(scope, receive, send)
+            await self.app({STORAGE: self.storage, **scope}, receive, send)
             return
+        scope = {**scope, ACTING: acting + stack.layers, STORAGE: self.storage}
         request = request_from(scope)
         exchange = _WebSocket if kind == "websocket" else _Exchange
         await exchange(self.app, request, receive, send, stack(request), self.storage, self._heart).run()
@@ -89,6 +89,7 @@ def request_from(scope: dict[str, Any]) -> Request:
         headers=lambda: [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]],
         peer=client[0] if client else None,
         native=scope,
+        raw_path=raw.decode("latin-1") if (raw := scope.get("raw_path")) else None,
     )
 
 
@@ -163,7 +164,7 @@ class _Exchange:
 
     async def _run_app(self) -> None:
         try:
-            await self._app(self._request.native, self._receive, self._send)
+            await self._app(self._request.native, self._hears(), self._send)
             await self._app_returned()
         except Exception as exc:
             if self._gone is not None and _comes_of(exc, self._gone):
@@ -173,6 +174,10 @@ class _Exchange:
             answer = await self._pump(error=exc)  # raises it again unless a layer answers
             assert answer is not None
             await self._answer(answer)
+
+    def _hears(self) -> Receive:
+        """What the app gets as receive."""
+        return self._receive
 
     async def _app_returned(self) -> None:
         """The app has nothing more to say; what it left open is cut short."""
@@ -309,6 +314,15 @@ class _WebSocket(_Exchange):
     prefix = "websocket."
     start = "websocket.http.response.start"
     pieces = "websocket.http.response.body"
+
+    def _hears(self) -> Receive:
+        async def receive() -> Message:
+            message = await self._receive()
+            if message["type"] == "websocket.disconnect":
+                self._request.left = True
+            return message
+
+        return receive
 
     async def _take(self, message: Message) -> None:
         kind = message["type"]

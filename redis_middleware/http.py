@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal, overload
+from urllib.parse import quote
 
 from .ops import Op
 
@@ -20,6 +21,9 @@ Lines = list[tuple[str, str]]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110 §5.6.2
 _FORBIDDEN = re.compile(r"[\r\n\0]").search  # RFC 9110 §5.5
+
+UNRESERVED = "/:@!$&'()*+,;=~"
+"""What may stand in a path as it is (RFC 3986 §3.3)."""
 
 PHRASES: Mapping[int, str] = {status.value: status.phrase for status in HTTPStatus}
 
@@ -105,19 +109,19 @@ class Request:
     """One request or WebSocket handshake, as a layer sees it. Belongs to one thread or task.
 
     `kind` is `"http"` or `"websocket"`; `path` is below where the app is mounted (`root_path`) and decoded, `query` is
-    not; `peer` is the address of the other end of the connection, without a port, or None where there is none (a unix
-    socket, a test client). Behind a proxy it is the proxy's. `native` is the WSGI environ or ASGI scope that the app will
-    get.
+    not; `raw_path` is the whole path as the client wrote it, with where the app is mounted, as far as the server tells;
+    `peer` is the address of the other end of the connection, without a port, or None where there is none (a unix socket, a
+    test client). Behind a proxy it is the proxy's. `native` is the WSGI environ or ASGI scope that the app will get.
 
     `outbox` is a list, to append ops to whose answer nobody waits for. It is sent once before the head goes, and once when
     the body has ended; also if the app raised or the body was cut short, but not if the request was cancelled. What is
     lost is logged, and never raised. `pulses` is a list of what is sent again and again between `proceed()` and the end.
-    `failed` is true when the app raised after its head had gone.
+    `failed` is true when the app raised after its head had gone, and not because the client had `left`.
     """
 
     __slots__ = (
-        "_headers", "_read_headers", "failed", "kind", "method", "native", "outbox", "path", "peer", "pulses", "query",
-        "root_path", "scheme",
+        "_headers", "_raw_path", "_read_headers", "failed", "kind", "left", "method", "native", "outbox", "path", "peer",
+        "pulses", "query", "root_path", "scheme",
     )  # fmt: skip
 
     def __init__(
@@ -132,6 +136,7 @@ class Request:
         headers: Iterable[tuple[str, str]] | Callable[[], Lines] = (),
         peer: str | None = None,
         native: dict[str, Any] | None = None,
+        raw_path: str | None = None,
     ) -> None:
         self.kind = kind
         self.method = method
@@ -144,6 +149,8 @@ class Request:
         self.outbox: list[Op[Any]] = []
         self.pulses: list[Pulse] = []
         self.failed = False
+        self.left = False
+        self._raw_path = raw_path
         self._headers: Headers | None = None
         self._read_headers: Callable[[], Lines] = headers if callable(headers) else lambda: Headers(headers).lines
 
@@ -153,6 +160,13 @@ class Request:
         if self._headers is None:
             self._headers = Headers.received(self._read_headers())
         return self._headers
+
+    @property
+    def raw_path(self) -> str:
+        """The path as the client wrote it; where the server keeps that to itself, the decoded one encoded again."""
+        mount = quote(self.root_path, safe=UNRESERVED)
+        raw = quote(self.path, safe=UNRESERVED) if self._raw_path is None else self._raw_path
+        return raw if mount and raw.startswith(mount) and self._raw_path is not None else mount + raw
 
     def __repr__(self) -> str:
         return f"Request({self.method!r}, {self.path!r}, kind={self.kind!r})"

@@ -234,7 +234,7 @@ def _send(request: Request, response: Response, readers: list[Turn]) -> Generato
             yield from _read(readers, whole)
             yield from _flush(request)
     except Exception as exc:
-        request.failed = not isinstance(exc, OSError)  # that is a client who has left
+        request.failed = not (request.left or isinstance(exc, OSError))  # as what is sent to nobody raises
         yield from _read(readers, None)
         yield from _flush(request)
         raise

@@ -47,9 +47,10 @@ class WSGIMiddleware:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         acting: tuple[Layer, ...] = environ.get(ACTING, ())
         stack = self._stack.without(acting) if acting else self._stack
-        environ.setdefault(STORAGE, self.storage)
         if not stack.layers:
+            environ.setdefault(STORAGE, self.storage)
             return self.app(environ, start_response)
+        environ[STORAGE] = self.storage
         environ[ACTING] = acting + stack.layers
         request = request_from(environ)
         return _Exchange(self.app, request, start_response, stack(request), self.storage, self._heart).begin()
@@ -66,12 +67,19 @@ def request_from(environ: Environ) -> Request:
         headers=lambda: _header_lines(environ),
         peer=environ.get("REMOTE_ADDR") or None,
         native=environ,
+        raw_path=_raw_path(environ),
     )
 
 
 def _decoded(path: str) -> str:
     """A path as the text that it is: PEP 3333 has its bytes, each as a character of latin-1."""
     return path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
+
+
+def _raw_path(environ: Environ) -> str | None:
+    """The path as it was sent, by what gunicorn (RAW_URI) and uWSGI and werkzeug (REQUEST_URI) tell of it."""
+    target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    return target.partition("?")[0] if target.startswith("/") else None
 
 
 def _header_lines(environ: Environ) -> Lines:

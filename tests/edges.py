@@ -102,8 +102,8 @@ class ASGI:
         return call
 
     def close(self) -> None:
-        for storage in self.storages:
-            self.runner.run(storage.aclose())
+        while self.storages:
+            self.runner.run(self.storages.pop().aclose())
         self.runner.close()
 
 

@@ -157,7 +157,6 @@ class TestReplaced:
             lambda request: request.scope.update(session=None),
             lambda request: request.scope.update(session=Empty.EMPTY),
             lambda request: request.scope.update(session=Empty),
-            lambda request: request.scope.pop("session") is None,
         ],
     )
     def test_no_dict_at_all_is_its_end(self, does: Does, client: TestClient, deed: Deed) -> None:

@@ -18,7 +18,10 @@ Secure = bool | Literal["auto"]
 SameSite = Literal["lax", "strict", "none"]
 
 LIMIT = 8
-"""How many values of one cookie are looked at: a client may send as many as it likes."""
+"""How many sessions one request may name: a client may send as many cookies as it likes."""
+
+MOST = 64
+"""How many values of one cookie have their signatures checked."""
 
 MOST_AGE = 400 * 86_400
 """Seconds that browsers keep a cookie at most (RFC 6265bis §5.5)."""
@@ -38,7 +41,7 @@ class Cookie:
     def __init__(
         self, name: str, shape: str, *, secure: Secure, samesite: SameSite, domain: str | None, path: str, partitioned: bool
     ) -> None:
-        if not _is_token(name):
+        if not isinstance(name, str) or not _is_token(name):
             raise ConfigurationError(f"cookie must be a name without spaces or separators, got {name!r}")
         if samesite not in ("lax", "strict", "none"):
             raise ConfigurationError(f"samesite must be 'lax', 'strict' or 'none', got {samesite!r}")
@@ -60,17 +63,22 @@ class Cookie:
         self._domain = domain
         self._path = path
         self._partitioned = partitioned
-        self._found = re.compile(rf'(?:^|[;,])[ \t]*{re.escape(name)}="?({shape})"?[ \t]*(?=[;,]|$)', re.ASCII).finditer
+        try:
+            self.expire("https")
+        except ValueError as exc:
+            raise ConfigurationError(f"domain must be a host name such as 'example.org', got {domain!r}: {exc}") from exc
+        self._found = re.compile(rf'(?:^|;)[ \t]*{re.escape(name)}="?({shape})"?[ \t]*(?=;|$)', re.ASCII).finditer
 
     def values(self, request: Request) -> list[str]:
         """What the request carries under this name and in the right shape, the browser's own order, without repetition.
 
         There may be several: of another path or domain, and from a time when these were configured otherwise.
         """
-        header = request.headers.get("cookie")
-        if header is None or self.name not in header:
+        lines = request.headers.getall("cookie")
+        header = lines[0] if len(lines) == 1 else "; ".join(lines)  # RFC 9113 §8.2.3
+        if self.name not in header:
             return []
-        found = [match[1] for match, _ in zip(self._found(header), range(LIMIT), strict=False)]
+        found = [match[1] for match, _ in zip(self._found(header), range(MOST), strict=False)]
         return list(dict.fromkeys(found)) if len(found) > 1 else found
 
     def set(self, value: str, max_age: float | None, scheme: str) -> str:

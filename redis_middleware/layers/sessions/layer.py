@@ -21,8 +21,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from werkzeug.http import parse_cookie
-
 from ...errors import ConfigurationError, SessionError, StorageError, TooManySessions
 from ...flow import Action, Flow, Layer, body, proceed
 from ...http import Headers, Request, Response, unavailable
@@ -31,13 +29,13 @@ from ...pump import arun, run
 from ...stack import STORAGE
 from .codec import Undecodable
 from .cookie import LIMIT, Cookie, SameSite, Secure
-from .keeper import Keeper, Terms, WhenFull, context
+from .keeper import Keeper, Terms, WhenFull
 from .mapping import Session
 from .moving import DjangoDatabase, Reader
-from .record import index_of, key_of
-from .sealing import MissingKey, Sealing
+from .record import index_of
+from .sealing import MissingKey, Sealing, context
 from .statistics import Read, Statistics, Tally, width_of
-from .steps import End
+from .taking_over import left_by_others, take_over
 from .tokens import SHAPE, TAG, Keyring, is_id
 from .users import List, Listed, Revoke, UserSession
 
@@ -49,7 +47,8 @@ logger = logging.getLogger("redis_middleware")
 SESSION = "redis_middleware.session"
 """Key of the environ or scope: the session."""
 
-STATISTICS = "s:statistics"
+MOST_SECONDS = 1e9
+"""Longer than anybody lives: what is above is a mistake."""
 
 CROWDED = b"You are logged in as often as is allowed. Please log out somewhere else first.\n"
 
@@ -110,14 +109,7 @@ class Sessions(Layer):
         on_error: Literal["closed", "open"] = "closed",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        for name, value in (("absolute_timeout", absolute_timeout), ("renewal_timeout", renewal_timeout)):
-            if value is not None and not value > 0:
-                raise ConfigurationError(f"{name} must be positive (seconds) or None, got {value!r}")
-        if not idle_timeout > 0:
-            raise ConfigurationError(f"idle_timeout must be positive (seconds), got {idle_timeout!r}")
-        if not rotation_grace >= 0:
-            raise ConfigurationError(f"rotation_grace must be 0 or more (seconds), got {rotation_grace!r}")
-        if max_per_user is not None and max_per_user < 1:
+        if max_per_user is not None and (type(max_per_user) is not int or max_per_user < 1):
             raise ConfigurationError(f"max_per_user must be at least 1, or None, got {max_per_user!r}")
         if when_full not in ("evict", "refuse"):
             raise ConfigurationError(f"when_full must be 'evict' or 'refuse', got {when_full!r}")
@@ -129,22 +121,24 @@ class Sessions(Layer):
         self._keyring = Keyring(secret, cookie)
         self._sealing = Sealing(encryption_keys, accept_plain=accept_plain)
         terms = Terms(
-            idle=_microseconds(idle_timeout),
-            absolute=_microseconds(absolute_timeout),
-            renewal=_microseconds(renewal_timeout),
-            grace=_microseconds(rotation_grace),
+            idle=_microseconds("idle_timeout", idle_timeout),
+            absolute=_microseconds("absolute_timeout", absolute_timeout, or_none=True),
+            renewal=_microseconds("renewal_timeout", renewal_timeout, or_none=True),
+            grace=_microseconds("rotation_grace", rotation_grace, least=0),
             max_bytes=max_bytes,
             max_per_user=max_per_user or 0,
             when_full=when_full,
         )
         self._width = width_of(idle_timeout)
-        self._tally = Tally(STATISTICS, self._width, clock)
+        self._statistics = f"s:statistics:{cookie}"
+        self._tally = Tally(self._statistics, self._width, clock)
         self._keeper = Keeper(self._keyring, self._sealing, terms, self._tally)
         self._readers = tuple(import_from)
         if any(isinstance(reader, DjangoDatabase) for reader in self._readers):
             raise ConfigurationError("DjangoDatabase reads what is in a database: import_engine of contrib.django does that")
         self._timeouts = terms.timeouts
-        self._persistent = persistent
+        self.idle_timeout = idle_timeout
+        self.persistent = persistent
         self._save_on_error = save_on_error
         self._on_error = on_error
 
@@ -162,40 +156,46 @@ class Sessions(Layer):
                 return unavailable()
             raise
         if response.status >= 500 and (state.refused or not self._save_on_error):
-            return unavailable() if state.refused else _private(response, state.accessed)
+            if state.refused:
+                return unavailable()
+            self.set_cookie(response, session, request.scheme)  # of what was saved before
+            return _private(response, state.accessed)
         try:
             yield from self._commit(request, session, response)
         except TooManySessions:
             return Response(403, [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")], CROWDED)
         except StorageError as exc:
-            if state.trouble is None:
-                logger.warning("a session could not be stored: %s", exc)
-            if self._on_error == "closed":
+            if self._on_error == "closed" or state.ending:  # nobody is told that a logout worked that did not
                 return unavailable()
             state.trouble = state.trouble or exc
         else:
             self.set_cookie(response, session, request.scheme)
+        if not state.tokens:
+            request.outbox += self._tally.due()
         _private(response, state.accessed)
         state.head_gone = True
-        if state.token is None or not state.kept:
+        if state.token is None:
             return response
         yield from body(0)
-        if not request.failed or request.kind == "websocket" or self._save_on_error:
+        if not request.failed or self._save_on_error:
             self._take_back(request, session)
             yield from self._keeper.commit(session, rename=False)
         return response
 
     def _commit(self, request: Request, session: Session, response: Response) -> Action[None]:
         self._take_back(request, session)
-        reaches = request.kind == "http" or response.status == 101
-        if session.new and not reaches:
-            return  # the refusal of a handshake sets no cookie
-        yield from self._keeper.commit(session, rename=reaches and _is_private(response))
+        state = session.state
+        if request.kind == "websocket" and response.status != 101:  # a refusal sets no cookie
+            state.rotating, state.user = False, None
+            if state.token is None and not state.ending:
+                return
+        rename = _is_private(response) and (request.kind == "http" or response.status == 101)
+        yield from self._keeper.commit(session, rename=rename)
 
     def _take_back(self, request: Request, session: Session) -> None:
-        """Take over what an app has put in the session's place: a dict is its new contents, nothing or no dict its end."""
+        """Take over what an app has put in the session's place: a dict is its new contents, None and the like its end."""
         for name in ("session", SESSION):
-            found = request.native.get(name)
+            found = request.native.get(name, session)
             if found is session or (name == "session" and "wsgi.version" in request.native):
                 continue
             if type(found) is dict:
@@ -218,7 +218,7 @@ class Sessions(Layer):
         session = Session()
         state = session.state
         texts = self.cookie.values(request)
-        tokens = [token for text in texts if (token := self._keyring.read(text)) is not None]
+        tokens = [token for text in texts if (token := self._keyring.read(text)) is not None][:LIMIT]
         state.carried = bool(texts)
         state.readable = self._on_error == "open"
         state.device = partial(_device, request.headers)  # nothing that leads back to the session: no cycle
@@ -226,15 +226,17 @@ class Sessions(Layer):
             state.save = partial(self._save, request.native[STORAGE])
         if tokens:
             yield from self._keeper.open(session, tokens)
-        if session.new and self._readers and state.trouble is None and (left := self._left_by_others(request)):
-            yield from self._keeper.take_over(session, left)
+        if self._readers:
+            state.foreign = partial(_keys, self._readers, request.headers)
+            if state.token is None and state.trouble is None and (left := left_by_others(self._readers, request.headers)):
+                yield from take_over(session, left, self._keeper)
         return session
 
-    def _left_by_others(self, request: Request) -> list[tuple[Reader, str]]:
-        """The records of other libraries that a request names, and who reads them."""
-        cookies = parse_cookie(request.headers.get("cookie", ""))
-        named = [(reader, reader.key(value)) for reader in self._readers for value in cookies.getlist(reader.cookie)[:LIMIT]]
-        return [(reader, key) for reader, key in named if key is not None]
+    def commit(self, session: Session) -> Action[bool]:
+        """An action: store what was changed in a session, for who sets the cookie by other means. False if it has ended
+        meanwhile; raises what stands at `Session.save`.
+        """
+        return self._keeper.commit(session)
 
     def set_cookie(self, response: Response, session: Session, scheme: str = "http") -> None:
         """Say in a response what there is to say about the cookie, once."""
@@ -242,7 +244,7 @@ class Sessions(Layer):
         if state.cookie == "renew" and not _is_private(response):
             state.cookie = None
         elif state.cookie in ("set", "renew") and state.token is not None:
-            persistent = self._persistent if state.persistent is None else state.persistent
+            persistent = self.persistent if state.persistent is None else state.persistent
             age = (state.ends - state.now) / 1_000_000 if persistent else None
             response.headers.add("set-cookie", self.cookie.set(state.token.text, age, scheme))
         elif state.cookie == "expire" and state.token is None:
@@ -260,15 +262,17 @@ class Sessions(Layer):
         return arun(flow, storage)
 
     def _saved(self, session: Session) -> Action[None]:
-        if not (yield from self._keeper.commit(session, rename=not session.state.head_gone)):
+        state = session.state
+        written = state.now
+        if not (yield from self._keeper.commit(session, rename=False)):
             raise SessionError("the session has ended meanwhile, or got another id: nothing was stored")
+        if state.token is not None and state.kept and state.now == written:
+            yield from self._keeper.use(state)  # a WebSocket may last for longer than a session that nobody uses
 
     def list(self, user: str) -> Action[list[UserSession]]:
         """An action: the sessions of a user that `Session.bind` named, the last seen first."""
-        digests = self._keyring.users(user)
-        found = yield from gather(*[List((index_of(digest),), self._timeouts) for digest in digests])
-        listed = [self._shown(digest[:TAG], one) for digest, ones in zip(digests, found, strict=True) for one in ones]
-        return sorted(listed, key=lambda one: one.last_seen, reverse=True)
+        digest = self._keyring.user(user)
+        return [self._shown(digest[:TAG], one) for one in (yield from List((index_of(digest),), self._timeouts))]
 
     def revoke(self, *, user: str | None = None, keep: str | None = None, id: str | None = None) -> Action[int]:  # noqa: A002
         """An action: end all sessions of a `user`, or all but the one with the id `keep`, or the one with an `id`. How many
@@ -279,29 +283,24 @@ class Sessions(Layer):
         """
         if user is None and id is None:
             raise TypeError("revoke needs a user, an id, or both")
-        digests = [] if user is None else self._keyring.users(user)
+        digest = "" if user is None else self._keyring.user(user)
         if id is not None:
-            if not is_id(id) or (user is not None and not any(id.startswith(digest[:TAG]) for digest in digests)):
+            if not is_id(id) or not id.startswith(digest[:TAG]):
                 return 0
-            ended = yield from End((key_of(id),), self._timeouts)
-            if ended.ends:
-                self._tally.ended(ended.ends, ended.now)
-            return int(ended.ends > 0)
-        kept = (keep or "")[TAG:]
-        revoked = yield from gather(*[Revoke((index_of(digest),), (*self._timeouts, kept)) for digest in digests])
-        for one in revoked:
-            for ends in one.ends:
-                self._tally.ended(ends, one.now)
-        return sum(len(one.ends) for one in revoked)
+            return (yield from self._keeper.end_all((id,), ()))
+        revoked = yield from Revoke((index_of(digest),), (*self._timeouts, (keep or "")[TAG:]))
+        for ends in revoked.ends:
+            self._tally.ended(ends, revoked.now)
+        return len(revoked.ends)
 
     def stats(self) -> Action[Statistics]:
         """An action: how many sessions are active, and how many were created, ended and timed out in each of the last hours.
 
-        Other workers' last second may be missing.
+        What other workers have counted since they last had a request with a session may be missing.
         """
         waiting = self._tally.take()
         try:
-            read: Statistics = (yield from gather(*waiting, Read((STATISTICS,), (self._width,))))[-1]
+            read: Statistics = (yield from gather(*waiting, Read((self._statistics,), (self._width,))))[-1]
         except StorageError:
             for op in waiting:
                 self._tally.put_back(op)
@@ -317,7 +316,7 @@ class Sessions(Layer):
 
     def _shown(self, tag: str, one: Listed) -> UserSession:
         try:
-            device = self._sealing.open(one.device, context(tag, "")) if one.device else b""
+            device = self._sealing.open(one.device, context(tag, one.salt, "d")) if one.device else b""
         except (MissingKey, Undecodable):
             device = b""
         times = (_time(one.created), _time(one.seen), _time(one.ends))
@@ -356,12 +355,21 @@ def _is_private(response: Response) -> bool:
     return "private" in directives or "no-store" in directives
 
 
+def _keys(readers: Sequence[Reader], headers: Headers) -> tuple[str, ...]:
+    return tuple([key for _, key in left_by_others(readers, headers)])
+
+
 def _device(headers: Headers) -> str:
     return headers.get("user-agent", "")[:256]
 
 
-def _microseconds(seconds: float | None) -> int:
-    return 0 if seconds is None else round(seconds * 1_000_000)
+def _microseconds(name: str, seconds: float | None, *, least: float = 0.001, or_none: bool = False) -> int:
+    if seconds is None and or_none:
+        return 0
+    if seconds is None or not least <= seconds <= MOST_SECONDS:
+        wanted = "0 or more" if least == 0 else "positive"
+        raise ConfigurationError(f"{name} must be {wanted} (seconds, at most 1e9){' or None' * or_none}, got {seconds!r}")
+    return round(seconds * 1_000_000)
 
 
 def _time(microseconds: int) -> datetime:

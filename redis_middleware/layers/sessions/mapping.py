@@ -13,9 +13,8 @@ from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from typing import Any, SupportsIndex
 
 from ...errors import SessionError
-from .codec import encode
 from .record import EXACT
-from .state import State
+from .state import State, encoded
 
 MISSING: Any = object()
 
@@ -45,11 +44,13 @@ class Session(dict[str, Any]):
         """What names this session for `Sessions.list` and `revoke`; None as long as it is not stored. It is no secret: nobody
         can make a cookie of it.
         """
-        return None if self.state.token is None else self.state.token.id
+        self.state.accessed = True
+        return self.state.id
 
     @property
     def new(self) -> bool:
         """Whether there is no record of it yet."""
+        self.state.accessed = True
         return self.state.token is None
 
     @property
@@ -66,8 +67,7 @@ class Session(dict[str, Any]):
     def modified(self) -> bool:
         """Whether there is something to commit."""
         state = self.state
-        pending = state.rotating or state.user is not None or state.ending is not None
-        return pending or bool(state.changes(dict(self._raw_items())))
+        return state.rotating or state.user is not None or bool(state.ending) or bool(state.changes(self._contents()))
 
     @modified.setter
     def modified(self, value: bool) -> None:
@@ -120,18 +120,19 @@ class Session(dict[str, Any]):
 
         Raises `TypeError` if the value or `by` is no whole number, `ValueError` for a sum beyond 2^53.
         """
-        self.state.write()
+        state = self.state
+        state.write()
         before = super().get(key, 0)
         if type(before) is not int or type(by) is not int:
             raise TypeError(f"increment needs whole numbers, session[{key!r}] is {before!r} and by is {by!r}")
         after = before + by
         if abs(after) > EXACT:
             raise ValueError(f"session[{key!r}] would be {after}: a counter has at most 2^53")
-        if key in self.state.assigned:
+        if key in state.assigned or (key in state.saved and not super().__contains__(key)):  # or it was removed just now
             self[key] = after
         else:
             key = _checked(key)
-            self.state.added[key] = self.state.added.get(key, 0) + by
+            state.added[key] = state.added.get(key, 0) + by
             super().__setitem__(key, after)
         return after
 
@@ -152,20 +153,13 @@ class Session(dict[str, Any]):
         if not isinstance(user, str) or not user:
             raise TypeError(f"bind needs the user as text, got {user!r}: str(user.id)")
         self.state.rename()
-        self.state.user = (user, self.state.device() if device is None else device)
+        self.state.user = user
+        self.state.settings["d"] = (self.state.device() if device is None else device).encode("utf-8", "replace")
 
     def clear(self) -> None:
         """End it, as at a logout: its record is deleted, and the cookie expires. What is written afterwards begins a new one."""
-        state = self.state
-        state.end()
-        if state.token is not None:
-            state.ending = (state.token, state.before)
-        if state.carried or state.token is not None:
-            state.cookie = "expire"
-        state.token = state.before = state.user = state.idle_timeout = state.persistent = state.bound = None
-        state.rotating, state.kept = False, True
-        for known in (state.saved, state.assigned, state.added, state.settings):
-            known.clear()
+        self.state.end()
+        self.state.clear()
         super().clear()
 
     def save(self) -> Awaitable[None]:
@@ -180,7 +174,12 @@ class Session(dict[str, Any]):
         return self.state.save(self)
 
     def __repr__(self) -> str:
+        """For who debugs: whoever looks at an environ or a scope does not look at the session."""
         return f"<Session {super().__repr__()}>"
+
+    def __str__(self) -> str:
+        self.state.accessed = True
+        return repr(self)
 
     # reading
 
@@ -232,7 +231,7 @@ class Session(dict[str, Any]):
     def copy(self) -> dict[str, Any]:
         """A plain dict of what is in it."""
         self.state.read()
-        return dict(self._raw_items())
+        return self._contents()
 
     def __or__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
         return self.copy() | dict(other)
@@ -256,7 +255,7 @@ class Session(dict[str, Any]):
     def __setitem__(self, key: str, value: Any) -> None:
         self.state.write()
         key = _checked(key)
-        self.state.assigned[key] = encode(value)
+        self.state.assigned[key] = encoded(key, value)
         self.state.added.pop(key, None)
         super().__setitem__(key, value)
 
@@ -296,9 +295,9 @@ class Session(dict[str, Any]):
 
     # for the layer
 
-    def _raw_items(self) -> Iterable[tuple[str, Any]]:
+    def _contents(self) -> dict[str, Any]:
         """What is in it, without looking at it."""
-        return super().items()
+        return dict(super().items())
 
     def _fill(self, contents: Mapping[str, Any]) -> None:
         """Put in what was read."""
@@ -311,4 +310,4 @@ def _checked(key: str) -> str:
     if not isinstance(key, str):
         raise TypeError(f"keys of a session are text, got {key!r}")
     key.encode()  # raises UnicodeEncodeError for half a character
-    return str(key)
+    return key if type(key) is str else str.__str__(key)  # an enum's own text is its name

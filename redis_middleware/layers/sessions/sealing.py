@@ -1,4 +1,6 @@
-"""Encryption at rest: whoever reads the storage learns nothing, and whoever writes to it can forge nothing.
+"""Encryption at rest: whoever reads the storage learns no value, and whoever writes to it can make up none.
+
+The names of keys, the numbers that `increment` adds, and times are in clear.
 
 A sealed value is `MARKER`, 4 bytes that name the key, a nonce of 12 random bytes, and AES-256-GCM's ciphertext with its tag.
 
@@ -125,3 +127,8 @@ def _ciphers(secrets: Sequence[bytes]) -> dict[bytes, AESGCM]:
             raise ConfigurationError("two encryption_keys have the same id by chance: make another new one")
         ciphers[derived[_KEY:]] = AESGCM(derived[:_KEY])
     return ciphers
+
+
+def context(tag: str, salt: str, name: str) -> bytes:
+    """What a value of a session belongs to: the slot, what its record has at random, and the field."""
+    return f"{tag}.{salt}.{name}".encode()

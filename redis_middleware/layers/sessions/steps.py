@@ -1,6 +1,7 @@
 """What is done to one record: each of these is one atomic step, in Lua and in Python.
 
-The first two args of each are the idle and the absolute timeout in microseconds (0 for none). Changes come last.
+The first two args of each are the idle and the absolute timeout in microseconds (0 for none). Changes come last. What it takes
+to move a session to the slot of a user is in `login`.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar
 
-from ...ops import Arg, Script, Table
-from .record import LUA, Fields, Found, Records, beside, digest_of, tag_of
+from ...ops import Script, Table
+from .record import CHAIN, LUA, Fields, Found, Records, beside, digest_of, id_of, key_of, neighbour, without
 
 
 class Code(IntEnum):
@@ -25,16 +26,21 @@ class Code(IntEnum):
     FULL = -3
     """The user has as many sessions as are allowed."""
     KEPT = 2
-    """The changes were made, and the id was kept: another request had renewed it already."""
+    """The changes were made, and the id was kept: another request had renewed it a moment ago."""
 
 
 @dataclass(slots=True)
 class Stored:
-    """A record as it was read: its fields, when that was, and when it ends. `kept` is false if it may only be read."""
+    """A record as it was read: when that was, when it ends, whether it may be written, its id, and its fields.
+
+    `since` is when the id that was asked for became an alias of it; None if it is its own.
+    """
 
     now: int
     ends: int
     kept: bool
+    since: int | None
+    id: str
     fields: Fields
 
 
@@ -50,11 +56,11 @@ class Written:
     """When those were to end that had to make room."""
 
 
-CORRUPT = Stored(0, 0, False, {})
+CORRUPT = Stored(0, 0, False, None, "", {})
 """Something is there, and it is no record."""
 
 
-class _Reads(Script[Stored | None]):
+class Reads(Script[Stored | None]):
     """A step that answers with the record."""
 
     __slots__ = ()
@@ -62,11 +68,15 @@ class _Reads(Script[Stored | None]):
     def parse(self, reply: Any, /) -> Stored | None:
         if not reply:
             return None if reply is None else CORRUPT
-        fields = {name.decode(): value for name, value in zip(reply[3::2], reply[4::2], strict=True)}
-        return Stored(int(reply[0]), int(reply[1]), reply[2] == 1, fields)
+        now, ends, kept, since, identity, *fields = reply
+        try:
+            named = {name.decode(): value for name, value in zip(fields[::2], fields[1::2], strict=True)}
+        except UnicodeDecodeError:
+            return CORRUPT
+        return Stored(int(now), int(ends), kept == 1, int(since) if since else None, identity.decode(), named)
 
 
-class _Writes(Script[Written]):
+class Writes(Script[Written]):
     """A step that answers with what came of it."""
 
     __slots__ = ()
@@ -76,25 +86,30 @@ class _Writes(Script[Written]):
         return Written(Code(code), now, before, after, tuple(evicted))
 
 
-READ = """
+READ = (
+    LUA
+    + """
 local function read(m)
-  local reply = redis.call('HGETALL', m.key)
-  table.insert(reply, 1, m.dying and 0 or 1)
-  table.insert(reply, 1, text(m.ends))
-  table.insert(reply, 1, text(now))
+  local reply = {text(now), text(m.ends), m.kept and 1 or 0, m.since and text(m.since) or '', tag(m.key) .. digest(m.key)}
+  for _, part in ipairs(redis.call('HGETALL', m.key)) do reply[#reply + 1] = part end
   return reply
 end
 """
+)
+
+
+def read(found: Found, now: int) -> Stored:
+    """What `READ` answers, of a table."""
+    return Stored(now, found.ends, found.kept, found.since, id_of(found.key), dict(found.fields))
 
 
 @dataclass(slots=True)
-class Load(_Reads):
+class Load(Reads):
     """The record of a key; None if there is none, or it has ended. It changes nothing."""
 
     safe: ClassVar[bool] = True
     lua: ClassVar[str] = (
-        LUA
-        + READ
+        READ
         + """
 local m, corrupt = alive(keys[1])
 if m then return read(m) end
@@ -106,79 +121,25 @@ return corrupt and {} or nil
         found, corrupt = Records(table, now, self.args).alive(self.keys[0])
         if found is None:
             return CORRUPT if corrupt else None
-        return Stored(now, found.ends, not found.dying, dict(found.fields))
+        return read(found, now)
 
 
 @dataclass(slots=True)
-class Claim(_Reads):
-    """Read a record to write it under another tag. From now on it can only be read here, for `args[2]` microseconds."""
-
-    lua: ClassVar[str] = (
-        LUA
-        + READ
-        + """
-local m, corrupt = alive(keys[1])
-if not m then return corrupt and {} or nil end
-local reply = read(m)
-if not m.dying then
-  redis.call('HSET', m.key, 'g', text(now + args[3]))
-  redis.call('PEXPIRE', m.key, math.ceil(args[3] / 1000))
-  if m.user then redis.call('ZREM', index(m), digest(m.key)) end
-end
-return reply
-"""
-    )
-
-    def apply(self, table: Table, now: int, /) -> Stored | None:
-        records = Records(table, now, self.args)
-        found, corrupt = records.alive(self.keys[0])
-        if found is None:
-            return CORRUPT if corrupt else None
-        if not found.dying:
-            grace = int(self.args[2])
-            table.set(found.key, found.fields | {"g": b"%d" % (now + grace)}, grace / 1_000_000)
-            records.list_under(found, None)
-        return Stored(now, found.ends, not found.dying, dict(found.fields))
-
-
-@dataclass(slots=True)
-class Release(_Writes):
-    """Undo a claim: the record may be written again."""
-
-    lua: ClassVar[str] = (
-        LUA
-        + """
-local m = alive(keys[1])
-if not m or not m.dying or m.after then return {0, text(now), 0, 0} end
-redis.call('HDEL', m.key, 'g')
-return {1, text(now), text(m.ends), text(keep(m.key).ends)}
-"""
-    )
-
-    def apply(self, table: Table, now: int, /) -> Written:
-        records = Records(table, now, self.args)
-        found, _ = records.alive(self.keys[0])
-        if found is None or not found.dying or found.after:
-            return Written(Code.GONE, now)
-        fields = {name: value for name, value in found.fields.items() if name != "g"}
-        return Written(Code.DONE, now, found.ends, records.keep(found.key, fields))
-
-
-@dataclass(slots=True)
-class Create(_Writes):
+class Create(Writes):
     """A new record. Args: timeouts, most bytes, most sessions of the user (0: any number), `evict` or `refuse`, the digest of
-    the user or nothing, when it was created (0: now), changes.
+    the user or nothing, changes.
     """
 
     lua: ClassVar[str] = (
         LUA
         + """
-local most, allowed, full, user, created = tonumber(args[3]), tonumber(args[4]), args[5], args[6], tonumber(args[7])
+local most, allowed, full, user = tonumber(args[3]), tonumber(args[4]), args[5], args[6]
 local m, corrupt = alive(keys[1])
 if m or corrupt then return {0, text(now), 0, 0} end
-redis.call('UNLINK', keys[1])
-local size, why = growth(keys[1], 0, 8, most)
+local size, why = growth(keys[1], 0, 7, most)
 if not size then return {why, text(now), 0, 0} end
+redis.call('HSET', keys[1], 's', text(now))
+redis.call('UNLINK', keys[1])
 local reply = {1, text(now), 0, 0}
 if user ~= '' then
   local list = beside(keys[1], 'u' .. user)
@@ -197,23 +158,24 @@ if user ~= '' then
   end
   redis.call('HSET', keys[1], 'u', user)
 end
-redis.call('HSET', keys[1], 'c', created > 0 and args[7] or text(now), 'r', text(now))
-write(keys[1], size, 8)
-reply[4] = text(keep(keys[1]).ends)
+redis.call('HSET', keys[1], 'c', text(now), 'r', text(now))
+write(keys[1], size, 7)
+reply[4] = text(keep(keys[1]))
 return reply
 """
     )
 
     def apply(self, table: Table, now: int, /) -> Written:
         records = Records(table, now, self.args)
-        key, (most, allowed, full, user, created, *changes) = self.keys[0], self.args[2:]
+        key, (most, allowed, full, user, *changes) = self.keys[0], self.args[2:]
         if records.alive(key) != (None, False):
             return Written(Code.GONE, now)
         size, why = records.growth({}, 0, changes, int(most))
         if why:
             return Written(Code(why), now)
-        fields = {"c": b"%d" % (int(created) or now), "r": b"%d" % now}
+        fields = {"c": b"%d" % now, "r": b"%d" % now}
         evicted: list[int] = []
+        table.delete(key)
         if user:
             fields["u"] = str(user).encode()
             others = records.sessions(beside(key, "u" + str(user)))
@@ -229,61 +191,75 @@ return reply
 
 
 @dataclass(slots=True)
-class Commit(_Writes):
+class Commit(Writes):
     """Make changes to a record that is there, and let it live on. Args: timeouts, most bytes, changes."""
 
     lua: ClassVar[str] = (
         LUA
         + """
 local m = alive(keys[1])
-if not m or m.dying then return {0, text(now), 0, 0} end
+if not m or not m.kept then return {0, text(now), 0, 0} end
 local size, why = growth(m.key, m.size, 4, tonumber(args[3]))
 if not size then return {why, text(now), 0, 0} end
 write(m.key, size, 4)
-return {1, text(now), text(m.ends), text(keep(m.key).ends)}
+known(m)
+return {1, text(now), text(m.ends), text(keep(m.key))}
 """
     )
 
     def apply(self, table: Table, now: int, /) -> Written:
         records = Records(table, now, self.args)
         found, _ = records.alive(self.keys[0])
-        if found is None or found.dying:
+        if found is None or not found.kept:
             return Written(Code.GONE, now)
-        return _committed(records, found, self.args[2], self.args[3:], Code.DONE)
+        most, *changes = self.args[2:]
+        size, why = records.growth(found.fields, found.size, changes, int(most))
+        if why:
+            return Written(Code(why), now)
+        ends = records.keep(found.key, records.write(records.known(found), size, changes))
+        return Written(Code.DONE, now, found.ends, ends)
 
 
 @dataclass(slots=True)
-class Rotate(_Writes):
+class Rotate(Writes):
     """Make changes to a record, and give it another digest under the same tag. Keys: the old, the new.
 
     Args: timeouts, most bytes, grace in microseconds, `rotate` or `renew`, the age of an id that is due for renewal, 1 if
-    the session counts as created now, changes. Rotated, the old id reads what was there before, for the grace; renewed, it
-    serves as the new one does.
+    the session counts as created now, changes. Rotated, the old id reads what was there before, for the grace. Renewed, it
+    serves as the new one does: as long as nobody uses that, and for the grace from then on.
     """
 
     lua: ClassVar[str] = (
         LUA
         + """
 local m = alive(keys[1])
-if not m or m.dying then return {0, text(now), 0, 0} end
+if not m or not m.kept then return {0, text(now), 0, 0} end
 local size, why = growth(m.key, m.size, 8, tonumber(args[3]))
 if not size then return {why, text(now), 0, 0} end
 local grace, renew = tonumber(args[4]), args[5] == 'renew'
-if renew and (m.renewed or now - m.issued < tonumber(args[6])) then
+local age, due = now - (m.since or m.issued), m.since and grace or tonumber(args[6])
+if renew and age < due then
   write(m.key, size, 8)
-  return {2, text(now), text(m.ends), text(keep(m.key).ends)}
+  return {2, text(now), text(m.ends), text(keep(m.key))}
 end
-if m.before and string.sub(m.before, 1, 8) == tag(m.key) then redis.call('UNLINK', beside(m.key, string.sub(m.before, 9))) end
+redis.call('HSET', m.key, 's', text(now))
+known(m)
 if m.user then redis.call('ZREM', index(m), digest(m.key)) end
+local before = tag(m.key) .. digest(m.key)
 if renew or grace == 0 then redis.call('RENAME', m.key, keys[2]) else redis.call('COPY', m.key, keys[2], 'REPLACE') end
-if grace > 0 then
-  redis.call('HSET', m.key, 'g', text(now + grace), renew and 't' or 'n', digest(keys[2]))
+if grace > 0 and renew then
+  redis.call('HSET', m.key, 't', digest(keys[2]), 'r', text(now), 'g', text(m.ends))
+  if m.before then redis.call('HSET', m.key, 'p', m.before) end
+  redis.call('PEXPIRE', m.key, math.ceil((m.ends - now) / 1000))
+elseif grace > 0 then
+  redis.call('HSET', m.key, 'g', text(now + grace), 'n', tag(m.key) .. digest(keys[2]))
   redis.call('PEXPIRE', m.key, math.ceil(grace / 1000))
 end
-redis.call('HSET', keys[2], 'r', text(now), 'p', tag(m.key) .. digest(m.key))
+redis.call('HSET', keys[2], 'r', text(now), 'p', before)
+if renew and grace > 0 then redis.call('HSET', keys[2], 'a', args[4]) else redis.call('HDEL', keys[2], 'a') end
 if args[7] == '1' then redis.call('HSET', keys[2], 'c', text(now)) end
 write(keys[2], size, 8)
-return {1, text(now), text(m.ends), text(keep(keys[2]).ends)}
+return {1, text(now), text(m.ends), text(keep(keys[2]))}
 """
     )
 
@@ -291,108 +267,121 @@ return {1, text(now), text(m.ends), text(keep(keys[2]).ends)}
         records = Records(table, now, self.args)
         (old, new), (most, grace, how, age, afresh, *changes) = self.keys, self.args[2:]
         found, _ = records.alive(old)
-        if found is None or found.dying:
+        if found is None or not found.kept:
             return Written(Code.GONE, now)
         size, why = records.growth(found.fields, found.size, changes, int(most))
         if why:
             return Written(Code(why), now)
-        if how == "renew" and (found.renewed or now - found.issued < int(age)):
-            return _committed(records, found, most, changes, Code.KEPT)
-        records.drop(found)
-        fields = found.fields | {"r": b"%d" % now, "p": (tag_of(found.key) + digest_of(found.key)).encode()}
-        if int(afresh):
-            fields["c"] = b"%d" % now
-        if int(grace) > 0:
-            left = {} if how == "renew" else found.fields
-            name = "t" if how == "renew" else "n"
-            left = left | {"g": b"%d" % (now + int(grace)), name: digest_of(new).encode()}
-            table.set(found.key, left, int(grace) / 1_000_000)
+        renew = how == "renew"
+        since, due = (found.issued, int(age)) if found.since is None else (found.since, int(grace))
+        if renew and now - since < due:
+            ends = records.keep(found.key, records.write(found.fields, size, changes))
+            return Written(Code.KEPT, now, found.ends, ends)
+        kept = records.known(found) | {"s": b"%d" % now}
+        records.list_under(found, None)
+        table.delete(found.key)
+        if int(grace) > 0 and renew:
+            alias = {"t": digest_of(new).encode(), "r": b"%d" % now, "g": b"%d" % found.ends}
+            alias |= {"p": kept["p"]} if "p" in kept else {}
+            table.set(found.key, alias, (found.ends - now) / 1_000_000)
+        elif int(grace) > 0:
+            after = {"g": b"%d" % (now + int(grace)), "n": id_of(new).encode()}
+            table.set(found.key, kept | after, int(grace) / 1_000_000)
+        fields = without(kept, "a") | {"r": b"%d" % now, "p": id_of(found.key).encode()}
+        fields |= {"a": str(grace).encode()} if int(grace) > 0 and renew else {}
+        fields |= {"c": b"%d" % now} if int(afresh) else {}
         ends = records.keep(new, records.write(fields, size, changes))
         return Written(Code.DONE, now, found.ends, ends)
 
 
 @dataclass(slots=True)
-class Touch(_Writes):
+class Touch(Writes):
     """Let a record live on, if a tenth of its idle timeout has passed since it was last seen."""
 
     lua: ClassVar[str] = (
         LUA
         + """
 local m = alive(keys[1])
-if not m or m.dying then return {0, text(now), 0, 0} end
+if not m or not m.kept then return {0, text(now), 0, 0} end
 if now - m.seen < m.idle / 10 then return {2, text(now), text(m.ends), text(m.ends)} end
 redis.call('HSET', m.key, 's', text(now))
-return {1, text(now), text(m.ends), text(keep(m.key).ends)}
+known(m)
+return {1, text(now), text(m.ends), text(keep(m.key))}
 """
     )
 
     def apply(self, table: Table, now: int, /) -> Written:
         records = Records(table, now, self.args)
         found, _ = records.alive(self.keys[0])
-        if found is None or found.dying:
+        if found is None or not found.kept:
             return Written(Code.GONE, now)
         if now - found.seen < found.idle / 10:
             return Written(Code.KEPT, now, found.ends, found.ends)
-        ends = records.keep(found.key, found.fields | {"s": b"%d" % now})
+        ends = records.keep(found.key, records.known(found) | {"s": b"%d" % now})
         return Written(Code.DONE, now, found.ends, ends)
 
 
 @dataclass(slots=True)
 class Ended:
-    """What an end has ended: when it was, when the session was to end (0: there was none), and the id that it had before."""
+    """What an end has ended: when it was, and when the session was to end (0: there was none); and in which other slots it is
+    known by ids that it had before or got after.
+    """
 
     now: int
     ends: int
-    before: str | None
+    elsewhere: tuple[str, ...]
 
 
 @dataclass(slots=True)
 class End(Script[Ended]):
-    """End a session under whichever of its ids, and every id that it had in this slot."""
+    """End a session under whichever of its ids in this slot. Args: timeouts, and for how long an id can be read after it got
+    another, in microseconds.
+    """
 
     lua: ClassVar[str] = (
         LUA
         + """
-local key, ends, before = keys[1], 0, ''
-for _ = 1, 9 do
+local key, ends, elsewhere = keys[1], 0, {}
+for _ = 1, <chain> do
   local m = alive(key)
   if not m then break end
-  drop(m)
-  before = m.before or ''
-  if not m.dying then ends = m.ends end
-  if not (m.dying and m.after) then break end
-  key = beside(key, m.after)
+  local before = drop(m)
+  if before and now - m.issued <= tonumber(args[3]) then elsewhere[#elsewhere + 1] = before end
+  if m.after and not neighbour(m.key, m.after) then elsewhere[#elsewhere + 1] = m.after end
+  if not m.retired then ends = m.ends end
+  key = neighbour(m.key, m.after)
+  if not key then break end
 end
 redis.call('UNLINK', keys[1])
-return {text(now), text(ends), before}
-"""
+return {text(now), text(ends), unpack(elsewhere)}
+""".replace("<chain>", str(CHAIN))
     )
 
     def apply(self, table: Table, now: int, /) -> Ended:
         records = Records(table, now, self.args)
-        key, ends, before = self.keys[0], 0, None
-        for _ in range(9):  # rotated so often within its grace
+        key: str | None = self.keys[0]
+        ends, elsewhere = 0, []
+        for _ in range(CHAIN):
+            assert key is not None
             found, _corrupt = records.alive(key)
             if found is None:
                 break
-            records.drop(found)
-            before = found.before
-            if not found.dying:
+            before = records.drop(found)
+            elsewhere += [before] if before and now - found.issued <= int(self.args[2]) else []
+            elsewhere += [found.after] if found.after and neighbour(found.key, found.after) is None else []
+            if not found.retired:
                 ends = found.ends
-            if not (found.dying and found.after):
+            key = neighbour(found.key, found.after)
+            if key is None:
                 break
-            key = beside(key, found.after)
         table.delete(self.keys[0])
-        return Ended(now, ends, before)
+        return Ended(now, ends, tuple(elsewhere))
 
     def parse(self, reply: Any, /) -> Ended:
-        now, ends, before = reply
-        return Ended(int(now), int(ends), before.decode() or None)
+        now, ends, *elsewhere = reply
+        return Ended(int(now), int(ends), tuple([one.decode() for one in elsewhere]))
 
 
-def _committed(records: Records, found: Found, most: Arg, changes: Any, code: Code) -> Written:
-    size, why = records.growth(found.fields, found.size, changes, int(most))
-    if why:
-        return Written(Code(why), records.now)
-    ends = records.keep(found.key, records.write(found.fields, size, changes))
-    return Written(code, records.now, found.ends, ends)
+def ends_of(ids: tuple[str, ...], args: tuple[int, int, int]) -> list[End]:
+    """The steps that end sessions, by their ids."""
+    return [End((key_of(one),), args) for one in ids]

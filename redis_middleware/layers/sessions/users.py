@@ -36,6 +36,7 @@ class Listed:
     seen: int
     ends: int
     device: bytes
+    salt: str
 
 
 @dataclass(slots=True)
@@ -47,8 +48,8 @@ class List(Script[list[Listed]]):
         + """
 local reply = {}
 for i, m in ipairs(listed(keys[1])) do
-  local device = redis.call('HGET', m.key, 'd')
-  reply[i] = {digest(m.key), text(m.created), text(m.seen), text(m.ends), device or ''}
+  local own = redis.call('HMGET', m.key, 'd', 'e')
+  reply[i] = {digest(m.key), text(m.created), text(m.seen), text(m.ends), own[1] or '', own[2] or ''}
 end
 return reply
 """
@@ -58,7 +59,7 @@ return reply
         return _ordered([_listed(found) for found in Records(table, now, self.args).sessions(self.keys[0])])
 
     def parse(self, reply: Any, /) -> list[Listed]:
-        return _ordered([Listed(name.decode(), int(c), int(s), int(e), device) for name, c, s, e, device in reply])
+        return _ordered([Listed(name.decode(), int(c), int(s), int(e), d, salt.decode()) for name, c, s, e, d, salt in reply])
 
 
 @dataclass(slots=True)
@@ -102,7 +103,9 @@ return reply
 
 
 def _listed(found: Found) -> Listed:
-    return Listed(digest_of(found.key), found.created, found.seen, found.ends, found.fields.get("d", b""))
+    fields = found.fields
+    device, salt = fields.get("d", b""), fields.get("e", b"").decode()
+    return Listed(digest_of(found.key), found.created, found.seen, found.ends, device, salt)
 
 
 def _ordered(listed: list[Listed]) -> list[Listed]:

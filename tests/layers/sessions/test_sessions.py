@@ -222,8 +222,24 @@ def test_renewal(edge: Edge, storage: Storage, clock: Clock) -> None:
     assert browser.cookies != old.cookies
     old.does(put(b=2))  # under way when it was renewed: nothing is lost
     assert browser.does(look) == "{'a': 1, 'b': 2}"
+    browser.does(put(c=3))  # so the client knows the new id
     clock.move(10)
     assert old.does(look) == "{}"
+    assert browser.does(look) == "{'a': 1, 'b': 2, 'c': 3}"
+
+
+def test_a_client_that_never_got_its_new_id_gets_another(edge: Edge, storage: Storage, clock: Clock) -> None:
+    site = Site(edge, storage, renewal_timeout=60, idle_timeout=600)
+    browser = site.browser()
+    browser.does(put(a=1))
+    clock.move(60)
+    browser.twin().does(look)  # the answer of this one is lost
+    clock.move(30)
+    assert browser.does(look) == "{'a': 1}"
+    assert len(browser.set_cookies) == 1
+    clock.move(70)
+    assert browser.does(put(b=2)) == "None"
+    assert browser.does(look) == "{'a': 1, 'b': 2}"
 
 
 def test_an_old_key_logs_nobody_out(edge: Edge, storage: Storage, clock: Clock) -> None:

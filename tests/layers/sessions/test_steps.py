@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from redis_middleware import MemoryStorage, RedisStorage
+from redis_middleware.layers.sessions.login import Claim, Release, Retire
 from redis_middleware.layers.sessions.record import Change, flat, index_of, key_of
-from redis_middleware.layers.sessions.steps import Claim, Commit, Create, End, Load, Release, Rotate, Touch
+from redis_middleware.layers.sessions.steps import Commit, Create, End, Load, Rotate, Touch
 from redis_middleware.layers.sessions.users import List, Revoke
 from redis_middleware.ops import Op
 
@@ -46,6 +47,7 @@ change: st.SearchStrategy[Change] = st.one_of(
     st.tuples(st.just("+"), names, st.sampled_from([1, -7, 2**53 - 1])),
     st.tuples(st.just("m"), st.just("i"), st.sampled_from([50 * SECOND, ""])),
     st.tuples(st.just("m"), st.just("k"), st.sampled_from([0, 1, ""])),
+    st.tuples(st.just("m"), st.just("x"), st.sampled_from([1, 1_800_000_030 * SECOND, 1_800_000_090 * SECOND, ""])),
 )
 changes = st.lists(change, max_size=4, unique_by=lambda one: one[1])
 timeouts = st.sampled_from([(100 * SECOND, 0), (100 * SECOND, 150 * SECOND), (30 * SECOND, 0)])
@@ -54,7 +56,7 @@ ids = st.sampled_from(IDS)
 
 @st.composite
 def step(draw: st.DrawFn, times: tuple[int, int]) -> Op[Any] | float:
-    kind = draw(st.sampled_from([Create, Load, Commit, Rotate, Claim, Release, Touch, End, List, Revoke, "wait", "wait"]))
+    kind = draw(st.sampled_from([Create, Load, Commit, Rotate, Claim, Release, Retire, Touch, End, List, Revoke, "wait", "wait"]))
     if kind == "wait":
         return draw(st.sampled_from([0.0, 10.0, 40.0]))
     one = draw(ids)
@@ -63,7 +65,7 @@ def step(draw: st.DrawFn, times: tuple[int, int]) -> Op[Any] | float:
     if kind is Create:
         limit, full = draw(st.sampled_from([(0, "evict"), (2, "evict"), (2, "refuse")]))
         user = draw(st.sampled_from(["", next(user for user in USERS if user[:8] == one[:8])]))
-        return Create((key,), (*times, 100, limit, full, user, 0, *made))
+        return Create((key,), (*times, 100, limit, full, user, *made))
     if kind is Commit:
         return Commit((key,), (*times, 100, *made))
     if kind is Rotate:
@@ -73,6 +75,10 @@ def step(draw: st.DrawFn, times: tuple[int, int]) -> Op[Any] | float:
         return Rotate((key, key_of(other)), (*times, 100, grace, how, age, afresh, *made))
     if kind is Claim:
         return Claim((key,), (*times, GRACE))
+    if kind is Retire:
+        return Retire((key,), (*times, draw(st.sampled_from([0, GRACE])), draw(ids)))
+    if kind is End:
+        return End((key,), (*times, GRACE))
     if kind in (List, Revoke):
         index = (index_of(draw(st.sampled_from(USERS))),)
         return List(index, times) if kind is List else Revoke(index, (*times, draw(st.sampled_from(["", one[8:]]))))
@@ -92,6 +98,7 @@ def redis_storage(redis_url: str) -> Any:
 @given(times=timeouts, data=st.data())
 def test_memory_and_redis_mean_the_same(redis_storage: Any, control: Any, times: tuple[int, int], data: st.DataObject) -> None:
     clock: Clock = redis_storage.test_clock
+    clock.now = 1_800_000_000.25
     for key in control.scan_iter("steps:*"):
         control.delete(key)
     both = Both(MemoryStorage(clock=clock), redis_storage)
@@ -116,7 +123,7 @@ def test_what_is_no_record_is_said_to_be_corrupt(redis_storage: Any, control: An
     both = Both(memory, redis_storage)
     assert both.ask(Load((key,), (100 * SECOND, 0))).fields == {}
     assert both.ask(Commit((key,), (100 * SECOND, 0, 100))).code == 0
-    assert both.ask(Create((key,), (100 * SECOND, 0, 100, 0, "evict", "", 0))).code == 0
+    assert both.ask(Create((key,), (100 * SECOND, 0, 100, 0, "evict", ""))).code == 0
 
 
 def test_another_type_is_said_to_be_corrupt(redis_storage: Any, control: Any) -> None:

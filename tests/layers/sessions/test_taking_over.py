@@ -33,11 +33,32 @@ def test_it_gets_a_new_id_and_the_old_record_goes(edge: Edge, redis_storage: Red
     second = browser.twin()
     assert browser.does(lambda session: session["user"]) == "42"
     assert OLD not in browser.cookies["session"]
-    assert control.get("starsessions." + OLD) is None
+    assert 0 < control.pttl("starsessions." + OLD) <= 10_000  # for requests that are under way
     assert browser.does(look) == "{'user': 42}"
-    assert second.does(look) == "{}"
+    assert second.does(look) == "{'user': 42}"
+
+
+def test_a_logout_is_final(edge: Edge, redis_storage: RedisStorage, control: Any) -> None:
+    control.set("starsessions." + OLD, b'{"user": 42}')
+    site = Site(edge, redis_storage, import_from=[Starsessions(cookie="old")])
+    browser = Browser(site, {"old": OLD})
     browser.does(lambda session: session.clear())
-    assert Browser(site, {"session": OLD}).does(look) == "{}"
+    assert browser.does(look) == "{}"
+    control.set("starsessions." + OLD, b'{"user": 42}')
+    browser.does(look)
+    browser.does(lambda session: session.clear())
+    assert browser.cookies == {"old": OLD}
+    assert browser.does(look) == "{}"
+
+
+def test_no_shared_response_carries_the_cookie_of_one_that_was_taken_over(
+    edge: Edge, redis_storage: RedisStorage, control: Any
+) -> None:
+    control.set("starsessions." + OLD, b'{"user": 42}')
+    browser = Browser(Site(edge, redis_storage, import_from=[Starsessions()]), {"session": OLD})
+    browser.does(headers=[("cache-control", "public, max-age=3600")])
+    assert browser.set_cookies == []
+    assert browser.does(look) == "{'user': 42}"
 
 
 def test_an_app_that_does_not_look_stays_logged_in_too(edge: Edge, redis_storage: RedisStorage, control: Any) -> None:

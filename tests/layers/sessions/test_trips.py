@@ -60,7 +60,7 @@ def trips(edge: Edge, over: RedisStorage, wire: Wire, clock: Clock) -> Callable[
         pytest.param(lambda session: session.increment("n"), 2, id="incremented"),
         pytest.param(lambda session: session.rotate(), 2, id="rotated"),
         pytest.param(lambda session: session.bind("42"), 2, id="the same user logs in again"),
-        pytest.param(lambda session: session.bind("43"), 3, id="another user logs in: to another slot"),
+        pytest.param(lambda session: session.bind("43"), 4, id="another user logs in: to another slot, by three steps"),
         pytest.param(lambda session: session.clear(), 2, id="cleared"),
     ],
 )
