@@ -266,18 +266,19 @@ class Keeper:
         state.wrote(written, changes, session._contents())
         return True
 
-    def use(self, state: State) -> Action[None]:
-        """Let it live on. If that fails, it ends a little earlier, and nothing is lost."""
+    def use(self, state: State) -> Action[bool]:
+        """Let it live on; false if it has ended. If that fails, it ends a little earlier, and nothing is lost."""
         assert state.token is not None
         try:
             written = yield from Use((key_of(state.token.id),), self.terms.timeouts)
         except StorageError as exc:
             logger.debug("a session could not be touched: %s", exc)
-            return
+            return True
         if written.code is Code.DONE:
             self.tally.moved(written.before, written.after)
             state.wrote(written, [], {})
             state.cookie = state.cookie or "renew"
+        return written.code is not Code.GONE
 
     def _bind(self, session: Session) -> Action[bool]:
         """Make it the session of a user: under another id, in the slot of the user."""

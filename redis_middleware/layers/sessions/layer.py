@@ -262,12 +262,12 @@ class Sessions(Layer):
         return arun(flow, storage)
 
     def _saved(self, session: Session) -> Action[None]:
-        state = session.state
-        written = state.now
-        if not (yield from self._keeper.commit(session, rename=False)):
+        state, before = session.state, session.state.now
+        stored = yield from self._keeper.commit(session, rename=False)
+        if stored and state.token is not None and state.kept and state.now == before:
+            stored = yield from self._keeper.use(state)  # a WebSocket may last for longer than a session that nobody uses
+        if not stored:
             raise SessionError("the session has ended meanwhile, or got another id: nothing was stored")
-        if state.token is not None and state.kept and state.now == written:
-            yield from self._keeper.use(state)  # a WebSocket may last for longer than a session that nobody uses
 
     def list(self, user: str) -> Action[list[UserSession]]:
         """An action: the sessions of a user that `Session.bind` named, the last seen first."""

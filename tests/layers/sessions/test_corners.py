@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from redis_middleware import ConfigurationError, MemoryStorage, RedisStorage, Session, Sessions, arun, run
-from redis_middleware.cli.processes import redis_server
+from redis_middleware.cli.processes import free_port, redis_server
 from redis_middleware.layers.sessions.record import key_of
 from redis_middleware.layers.sessions.steps import Create
 from redis_middleware.ops import Op
@@ -298,6 +298,7 @@ class TestTheServer:
 
     def test_a_cluster_has_every_script_in_one_slot(self, edge: Edge, tmp_path: Any) -> None:
         config = ("--cluster-enabled", "yes", "--cluster-config-file", str(tmp_path / "nodes.conf"))
+        config += ("--cluster-port", str(free_port()))
         with redis_server(*config) as server, redis.Redis(host=server.host, port=server.port) as control:
             control.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             while b"cluster_state:ok" not in control.execute_command("CLUSTER", "INFO", NEVER_DECODE=True):
