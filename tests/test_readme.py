@@ -40,7 +40,7 @@ def running(request: pytest.FixtureRequest, tmp_path: Path, server: Server, cont
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text.replace("localhost:6379", server.address))
     control.delete(*[f"rm:l:{{127.0.0.1}}:{period}:f" for period in ("day", "hour")])
-    with mounted(kind, app, cwd=tmp_path, REDIS_URL=f"redis://{server.address}/0") as made:
+    with mounted(kind, app, cwd=tmp_path, REDIS_URL=f"redis://{server.address}/0", SESSION_SECRET="s" * 32) as made:
         yield made
 
 
@@ -52,6 +52,8 @@ def test_an_example_does_what_the_readme_says(running: Server, control: redis.Re
     assert "hello" in answers[0].text
     assert answers[0].headers["ratelimit"] == '"day";r=199;t=86400, "hour";r=49;t=3600'
     assert 3500 < int(answers[50].headers["retry-after"]) <= 3600
+    if "set-cookie" in answers[0].headers:  # the one with a session
+        assert "visit 50" in answers[49].text
     assert health.json()["status"] == "pass"
     assert control.exists("rm:l:{127.0.0.1}:hour:f")
 
