@@ -136,10 +136,10 @@ class Create(Writes):
 local most, allowed, full, user = tonumber(args[3]), tonumber(args[4]), args[5], args[6]
 local m, corrupt = alive(keys[1])
 if m or corrupt then return {0, text(now), 0, 0} end
-local size, why = growth(keys[1], 0, 7, most)
-if not size then return {why, text(now), 0, 0} end
 redis.call('HSET', keys[1], 's', text(now))
 redis.call('UNLINK', keys[1])
+local size, why = growth(keys[1], 0, 7, most)
+if not size then return {why, text(now), 0, 0} end
 local reply = {1, text(now), 0, 0}
 if user ~= '' then
   local list = beside(keys[1], 'u' .. user)

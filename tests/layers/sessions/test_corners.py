@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -297,8 +296,8 @@ class TestTheServer:
             edge.close()
 
     def test_a_cluster_has_every_script_in_one_slot(self, edge: Edge, tmp_path: Any) -> None:
-        config = ("--cluster-enabled", "yes", "--cluster-config-file", str(tmp_path / "nodes.conf"))
-        config += ("--cluster-port", str(free_port()))
+        config = ["--cluster-enabled", "yes", "--cluster-config-file", str(tmp_path / "nodes.conf")]
+        config += ["--cluster-port", str(free_port())]
         with redis_server(*config) as server, redis.Redis(host=server.host, port=server.port) as control:
             control.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             while b"cluster_state:ok" not in control.execute_command("CLUSTER", "INFO", NEVER_DECODE=True):
