@@ -1,6 +1,6 @@
 """`python -m benchmarks`: measure what the middleware costs, print a Markdown table, and keep the numbers.
 
-Progress goes to stderr, the result to stdout. Takes about two minutes on two cores, `--full` a quarter of an hour.
+Progress goes to stderr, the result to stdout. Takes about four minutes on two cores, `--full` half an hour.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from typing import Any
 from . import direct, report, rounds
 from .machine import machine
 from .servers import PLATFORMS
+from .sessions import measure as sessions
+from .sessions import report as session_report
+from .sessions.contenders import CONTENDERS
+from .sessions.peers import environments
 
 SHORT = {"starts": 2, "rounds": 20, "requests": 400}
 FULL = {"starts": 10, "rounds": 40, "requests": 400}
@@ -36,10 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say("the edges called directly")
     called = direct.measure(plan.requests, plan.starts * plan.rounds)
     series = rounds.measure(plan, say)
-    text = report.markdown(facts, series, called)
+    session_plan = _session_plan(options, plan)
+    places = environments([contender.peer for contender in session_plan.contenders], say)
+    session_series = sessions.measure(session_plan, places, say)
+    texts = [report.markdown(facts, series, called), session_report.markdown(session_series, places, session_plan)]
+    text = "\n".join(text for text in texts if text)
     print(text, end="")
     if options.json:
-        options.json.write_text(json.dumps(report.document(facts, series, called), indent=1) + "\n", encoding="utf-8")
+        document = report.document(facts, series, called) | session_report.document(session_series, places)
+        options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if options.write:
         report.replace_measured(options.write, text)
     say("done")
@@ -55,6 +64,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--requests", type=_count, help=f"requests of a round to each stack ({SHORT['requests']})")
     parser.add_argument("--concurrency", type=_count, default=16, help="connections, each with one request at a time (16)")
     parser.add_argument("--apps", nargs="*", choices=apps, default=apps, help="what is served; nothing: no servers")
+    keys = [contender.key for contender in CONTENDERS]
+    parser.add_argument("--sessions", nargs="*", choices=keys, default=keys, help="whose sessions are compared; nothing: none")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write all numbers to this file")
     parser.add_argument("--write", type=Path, metavar="PATH", help=f"put the tables into this file, after {report.BEGIN}")
     return parser.parse_args(arguments)
@@ -72,6 +83,17 @@ def _plan(options: argparse.Namespace) -> rounds.Plan:
     chosen = {name: getattr(options, name) or count for name, count in counts.items()}
     platforms = [platform for platform in PLATFORMS if platform.app in options.apps]
     return rounds.Plan(platforms, concurrency=options.concurrency, **chosen)
+
+
+def _session_plan(options: argparse.Namespace, plan: rounds.Plan) -> sessions.Plan:
+    """A third of the rounds, and a quarter of the requests: there are five cases of every contender."""
+    return sessions.Plan(
+        [contender for contender in CONTENDERS if contender.key in options.sessions],
+        starts=plan.starts,
+        rounds=max(plan.rounds // 3, 1),
+        requests=max(plan.requests // 4, 1),
+        concurrency=plan.concurrency,
+    )
 
 
 def _facts(plan: rounds.Plan, arguments: Sequence[str]) -> dict[str, Any]:

@@ -12,6 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+SETTLE = 0.005
+"""Seconds to wait between the last answer and a look at the clock: what a process has used since it last slept, or since the
+last tick of the kernel, may not have been added to its clock yet. Of a few requests that can be all of it.
+"""
+
 
 def cpu_seconds(pid: int) -> float:
     """The CPU time that a process has used so far: all its threads, and the kernel on their behalf."""

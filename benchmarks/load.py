@@ -14,7 +14,14 @@ from dataclasses import dataclass
 
 from redis_middleware.cli.processes import HOST
 
-REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: benchmark\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\n\r\n"
+
+def get(path: str = "/", cookie: str = "") -> bytes:
+    """The bytes of a GET request."""
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: benchmark\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\n"
+    return (head + (f"Cookie: {cookie}\r\n" if cookie else "") + "\r\n").encode()
+
+
+REQUEST = get()
 
 _content_length = re.compile(rb"\r\ncontent-length: *(\d+)\r", re.IGNORECASE).search
 
@@ -36,13 +43,18 @@ class Client:
 
     def __init__(self) -> None:
         self.connections: list[_Connection] = []
+        self.request = REQUEST
         self._unsent = 0
         self._unanswered = 0
         self._latencies: list[float] = []
         self._ended: asyncio.Future[None] | None = None
 
-    async def run(self, requests: int) -> Answers:
-        """Send so many requests over all connections and wait for the answers. Raises `RuntimeError` if one is not 200."""
+    async def run(self, requests: int, request: bytes = REQUEST) -> Answers:
+        """Send a request so many times over all connections and wait for the answers.
+
+        Raises `RuntimeError` if one is not 200.
+        """
+        self.request = request
         self._unsent = self._unanswered = requests
         self._latencies = []
         self._ended = asyncio.get_running_loop().create_future()
@@ -86,7 +98,7 @@ class _Connection(asyncio.Protocol):
 
     def send(self) -> None:
         self._sent = time.perf_counter()
-        self.transport.write(REQUEST)
+        self.transport.write(self._client.request)
 
     def data_received(self, data: bytes) -> None:
         self._received += data

@@ -12,7 +12,7 @@ from redis_middleware.cli.processes import redis_binary
 
 PACKAGES = (
     "redis-middleware", "redis", "hiredis", "uvicorn", "uvloop", "httptools", "fastapi", "starlette",
-    "gunicorn", "flask", "werkzeug",
+    "gunicorn", "flask", "werkzeug", "django",
 )  # fmt: skip
 
 

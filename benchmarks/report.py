@@ -112,9 +112,9 @@ def markdown(facts: dict[str, Any], series: Sequence[Series], called: direct.Ser
         f"`{facts['command']}`, {facts['date']}: {facts['plan']}.",
         "; ".join(f"{name} {value}" for name, value in facts["machine"].items()) + ".",
         "\n".join(f"* `{stack}`: {what}" for stack, what in STACKS.items()),
-        _table(head, loaded) if loaded else "",
+        table(head, loaded) if loaded else "",
         "The edges called directly, with no server:",
-        _table(("Edge", *head[1:6]), alone),
+        table(("Edge", *head[1:6]), alone),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -142,6 +142,7 @@ def _costs(cost: Cost, stack: str) -> tuple[str, str, str, str]:
     return f"{cost.cpu_us:.1f}", added, f"{cost.best_added_us:+.1f}", f"{cost.ratio:.2f}"
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rule = ["---", "---", *["---:"] * (len(head) - 2)]
+def table(head: Sequence[str], lines: Sequence[Sequence[str]], words: int = 2) -> str:
+    """A Markdown table; all columns but the first so many are numbers."""
+    rule = ["---"] * words + ["---:"] * (len(head) - words)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *lines))

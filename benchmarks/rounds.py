@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from redis_middleware.cli.processes import redis_server
 
 from .apps import STACKS
-from .cpu import cpu_seconds
+from .cpu import SETTLE, cpu_seconds
 from .load import Client, client
 from .servers import Platform, Target, running
 from .trips import trips_per_request
@@ -80,6 +80,7 @@ async def _start(series: Series, plan: Plan) -> None:
 async def _sample(target: Target, load: Client, requests: int) -> Sample:
     before = cpu_seconds(target.worker)
     answers = await load.run(requests)
+    await asyncio.sleep(SETTLE)
     used = cpu_seconds(target.worker) - before
     return Sample(
         cpu_us=used / requests * 1e6,

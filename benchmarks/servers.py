@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from redis_middleware.cli.processes import Server
-from tests.servers.launch import mounted
+from redis_middleware.cli.processes import HOST, Server, free_port, serving
+from tests.servers.launch import SERVERS
 
 from .apps import APP, STACK
 from .cpu import children, one_core
@@ -52,23 +54,40 @@ class Target:
 
 @contextmanager
 def running(platform: Platform, stack: str, redis_url: str) -> Iterator[Target]:
-    """Serve a platform's app with a stack around it until the block ends. An error gets what the server printed."""
-    app = "benchmarks.apps:application" + ("()" if platform.server == GUNICORN else "")
+    """Serve a platform's app with a stack around it until the block ends."""
     env = {APP: platform.app, STACK: stack, "REDIS_URL": redis_url}
+    with serving_app(platform.server, "benchmarks.apps", f"{platform.title} with the stack {stack!r}", env) as target:
+        yield target
+
+
+@contextmanager
+def serving_app(
+    server: str, module: str, title: str, env: Mapping[str, str], interpreter: str = sys.executable
+) -> Iterator[Target]:
+    """Serve what `application()` of a module makes until the block ends. An error gets what the server printed."""
+    port = free_port()
+    names = {
+        "app": f"{module}:application" + ("()" if server == GUNICORN else ""),
+        "host": HOST,
+        "port": str(port),
+        "address": f"{HOST}:{port}",
+    }
+    command = [interpreter, "-m", *[part.format(**names) for part in SERVERS[server]], *OPTIONS[server]]
     with ExitStack() as started:
+        own = started.enter_context(TemporaryDirectory())
         with one_core():
-            server = started.enter_context(mounted(platform.server, app, *OPTIONS[platform.server], cwd=ROOT, **env))
+            served = started.enter_context(serving(command, port, cwd=ROOT, env={"XDG_RUNTIME_DIR": own, **env}))
         try:
-            yield Target(server.port, _worker(platform, server))
+            yield Target(port, _worker(server, served))
         except Exception as exc:
-            exc.add_note(f"{platform.title} with the stack {stack!r} printed:\n{server.output()}")
+            exc.add_note(f"{title} printed:\n{served.output()}")
             raise
 
 
-def _worker(platform: Platform, server: Server, patience: float = 10) -> int:
+def _worker(kind: str, server: Server, patience: float = 10) -> int:
     """The process that handles requests: uvicorn itself, gunicorn's only child."""
     master = server.process.pid
-    if platform.server == UVICORN:
+    if kind == UVICORN:
         return master
     deadline = time.monotonic() + patience
     while not (workers := children(master)):  # the master listens before it forks

@@ -1,0 +1,1 @@
+"""Server-side sessions beside those of Flask-Session, Django and starsessions: traffic, CPU time, and what gets lost."""

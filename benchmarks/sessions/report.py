@@ -1,0 +1,131 @@
+"""From measured sessions to what is reported: rows, Markdown tables, and a part of the JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from ..report import table
+from .contenders import BUDGET, CASES
+from .measure import COUNTED, Plan, Series
+from .meter import Traffic
+from .peers import Environments
+from .races import CLIENTS, TIMES, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One case of a contender: what goes over the wire, and medians of the CPU time of one request over all rounds.
+
+    `ratio` is the worker's CPU time to that of the bare app in the same round.
+    """
+
+    traffic: Traffic
+    cpu_us: float
+    ratio: float
+    redis_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A contender: each case, and the worst that came of the races."""
+
+    contender: str
+    bare_us: float
+    costs: dict[str, Cost]
+    outcome: Outcome
+
+
+def rows(series: Sequence[Series]) -> list[Row]:
+    """A row for each contender."""
+    return [
+        Row(
+            contender=one.contender.title,
+            bare_us=median(sample.bare_us for samples in one.samples.values() for sample in samples),
+            costs={
+                case: Cost(
+                    traffic=one.traffic[case],
+                    cpu_us=median(sample.cpu_us for sample in samples),
+                    ratio=median(sample.cpu_us / sample.bare_us for sample in samples),
+                    redis_us=median(sample.redis_us for sample in samples),
+                )
+                for case, samples in one.samples.items()
+            },
+            outcome=worst(one.outcomes),
+        )
+        for one in series
+    ]
+
+
+def worst(outcomes: Sequence[Outcome]) -> Outcome:
+    """What was left at the least, and whether a logout was ever undone."""
+    incremented = [one.incremented for one in outcomes if one.incremented is not None]
+    return Outcome(
+        added=min(one.added for one in outcomes),
+        incremented=min(incremented, default=None),
+        keys=min(one.keys for one in outcomes),
+        revived=any(one.revived for one in outcomes),
+    )
+
+
+def document(series: Sequence[Series], places: Environments) -> dict[str, Any]:
+    """Everything about sessions, for a JSON file."""
+    return {
+        "session_rows": [asdict(row) for row in rows(series)],
+        "session_samples": {
+            one.contender.key: {case: [asdict(sample) for sample in samples] for case, samples in one.samples.items()}
+            for one in series
+        },
+        "session_budget": dict(BUDGET),
+        "peers": places.versions,
+        "missing_peers": places.missing,
+    }
+
+
+def markdown(series: Sequence[Series], places: Environments, plan: Plan) -> str:
+    """The tables of sessions, and what they come from; nothing if there is nothing."""
+    if not series and not places.missing:
+        return ""
+    found = rows(series)
+    budget = ("*redis_middleware may take*", *(str(trips) for trips in BUDGET.values()))
+    traffic = [(row.contender, *map(_traffic, row.costs.values())) for row in found]
+    cpu = [(row.contender, f"{row.bare_us:.0f}", *map(_cpu, row.costs.values())) for row in found]
+    races = [(row.contender, *_outcome(row.outcome)) for row in found]
+    counts = f"{plan.starts} × {plan.rounds} rounds of {plan.requests} requests of each kind over {plan.concurrency} connections"
+    parts = [
+        "### Sessions",
+        f"CPU: {counts}; traffic: {COUNTED} requests of each kind, one by one.",
+        _environments(places),
+        "Trips to Redis · commands · bytes of both directions, for one request:",
+        table(("Sessions", *CASES), [budget, *traffic], words=1),
+        "CPU time of the worker as a ratio to the bare app's · CPU µs of Redis, for one request:",
+        table(("Sessions", "bare app's µs", *CASES), cpu, words=1),
+        f"What is left of {TIMES} changes that {CLIENTS} clients made to one session at once, and whether somebody who logs out "
+        "while a slow request is under way is logged in again after it:",
+        table(("Sessions", "`n = n + 1`", "`increment`", "a key each", "alive after the logout"), races, words=1),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _environments(places: Environments) -> str:
+    """What ran where peers have an environment of their own, and who is missing."""
+    lines = [
+        f"* {peer}: {', '.join(f'{name} {version}' for name, version in found.items())}"
+        for peer, found in places.versions.items()
+    ]
+    return "\n".join([*lines, *(f"* **{peer} is missing**: {why}" for peer, why in places.missing.items())])
+
+
+def _traffic(cost: Cost) -> str:
+    return f"{cost.traffic.trips:.3g} · {cost.traffic.commands:.3g} · {cost.traffic.size:,.0f}"
+
+
+def _cpu(cost: Cost) -> str:
+    return f"{cost.ratio:.2f} · {cost.redis_us:.0f}"
+
+
+def _outcome(outcome: Outcome) -> tuple[str, ...]:
+    incremented = "" if outcome.incremented is None else str(outcome.incremented)
+    return str(outcome.added), incremented, str(outcome.keys), "yes" if outcome.revived else "no"
