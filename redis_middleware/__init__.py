@@ -8,9 +8,10 @@ in `redis_middleware.ops` (`Get`, `Set`, `gather`, …). For a storage of your o
 """
 
 from .asgi import ASGIMiddleware
-from .errors import ConfigurationError, StorageError, StorageUnavailable
+from .errors import ConfigurationError, SessionError, StorageError, StorageUnavailable, TooManySessions
 from .flow import Flow, Layer, body, proceed
 from .http import Request, Response
+from .layers.cache import ResponseCache
 from .layers.health import Health
 from .layers.rate_limit import Ban, Limit, RateLimit
 from .layers.sessions import Session, Sessions
@@ -33,10 +34,13 @@ __all__ = [
     "RedisStorage",
     "Request",
     "Response",
+    "ResponseCache",
     "Session",
+    "SessionError",
     "Sessions",
     "StorageError",
     "StorageUnavailable",
+    "TooManySessions",
     "WSGIMiddleware",
     "arun",
     "body",

@@ -71,6 +71,21 @@ class ASGIMiddleware:
         return send_and_close
 
 
+class _Scope:
+    """How a scope is changed. It is ours: a copy was made for the app."""
+
+    def header(self, native: dict[str, Any], name: str, value: str | None, /) -> None:
+        raw = name.encode("latin-1")
+        lines = [line for line in native["headers"] if line[0].lower() != raw]
+        native["headers"] = lines if value is None else [*lines, (raw, value.encode("latin-1"))]
+
+    def query(self, native: dict[str, Any], query: str, /) -> None:
+        native["query_string"] = query.encode("latin-1")
+
+
+_SCOPE = _Scope()
+
+
 def request_from(scope: dict[str, Any]) -> Request:
     """The request's view of a scope."""
     path: str = scope["path"]
@@ -90,6 +105,7 @@ def request_from(scope: dict[str, Any]) -> Request:
         peer=client[0] if client else None,
         native=scope,
         raw_path=raw.decode("latin-1") if (raw := scope.get("raw_path")) else None,
+        edge=_SCOPE,
     )
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Literal, overload
+from typing import Any, Literal, Protocol, overload
 from urllib.parse import quote
 
 from .ops import Op
@@ -97,6 +97,16 @@ class Headers:
         return f"Headers({self.lines!r})"
 
 
+class Native(Protocol):
+    """How an edge changes what the app will see of a request."""
+
+    def header(self, native: dict[str, Any], name: str, value: str | None, /) -> None:
+        """Put one line in place of all lines of a field; None removes them."""
+
+    def query(self, native: dict[str, Any], query: str, /) -> None:
+        """Replace the query."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pulse:
     """An op that is sent again every so many seconds while a request lasts, so that what the request holds does not lapse."""
@@ -120,7 +130,7 @@ class Request:
     """
 
     __slots__ = (
-        "_headers", "_raw_path", "_read_headers", "failed", "kind", "left", "method", "native", "outbox", "path", "peer",
+        "_edge", "_headers", "_raw_path", "_read_headers", "failed", "kind", "left", "method", "native", "outbox", "path", "peer",
         "pulses", "query", "root_path", "scheme",
     )  # fmt: skip
 
@@ -137,6 +147,7 @@ class Request:
         peer: str | None = None,
         native: dict[str, Any] | None = None,
         raw_path: str | None = None,
+        edge: Native | None = None,
     ) -> None:
         self.kind = kind
         self.method = method
@@ -151,6 +162,7 @@ class Request:
         self.failed = False
         self.left = False
         self._raw_path = raw_path
+        self._edge = edge
         self._headers: Headers | None = None
         self._read_headers: Callable[[], Lines] = headers if callable(headers) else lambda: Headers(headers).lines
 
@@ -160,6 +172,18 @@ class Request:
         if self._headers is None:
             self._headers = Headers.received(self._read_headers())
         return self._headers
+
+    def amend(self, name: str, value: str | None) -> None:
+        """Let the app see another value of a field, or none. The view's own `headers` stay what the client has sent."""
+        _ = self.headers  # read before they change
+        if self._edge is not None:
+            self._edge.header(self.native, name.lower(), value)
+
+    def amend_query(self, query: str) -> None:
+        """Let the app see another query, and the layers inside."""
+        self.query = query
+        if self._edge is not None:
+            self._edge.query(self.native, query)
 
     @property
     def raw_path(self) -> str:
@@ -222,6 +246,8 @@ def framed(response: Response, method: str) -> tuple[Lines, bytes]:
     which is said, so that no browser guesses HTML.
     """
     body = response.body or b""
+    if method == "HEAD" and not body and content_length(response.headers) is not None:
+        return response.headers.lines, b""  # it knows the length of what it does not have
     lines = [(k, v) for k, v in response.headers if k.lower() not in ("content-length", "transfer-encoding")]
     if response.status in (204, 304):
         return [line for line in lines if line[0].lower() != "content-type"], b""

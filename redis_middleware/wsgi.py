@@ -56,6 +56,23 @@ class WSGIMiddleware:
         return _Exchange(self.app, request, start_response, stack(request), self.storage, self._heart).begin()
 
 
+class _Environ:
+    """How an environ is changed."""
+
+    def header(self, native: Environ, name: str, value: str | None, /) -> None:
+        key = "HTTP_" + name.upper().replace("-", "_")
+        if value is None:
+            native.pop(key, None)
+        else:
+            native[key] = value
+
+    def query(self, native: Environ, query: str, /) -> None:
+        native["QUERY_STRING"] = query
+
+
+_ENVIRON = _Environ()
+
+
 def request_from(environ: Environ) -> Request:
     """The request's view of an environ."""
     return Request(
@@ -68,6 +85,7 @@ def request_from(environ: Environ) -> Request:
         peer=environ.get("REMOTE_ADDR") or None,
         native=environ,
         raw_path=_raw_path(environ),
+        edge=_ENVIRON,
     )
 
 

@@ -1,0 +1,7 @@
+"""The response cache: RFC 9111 in full, safe by default, one cache for WSGI and ASGI."""
+
+from __future__ import annotations
+
+from .layer import ResponseCache
+
+__all__ = ["ResponseCache"]
