@@ -15,7 +15,8 @@ from .flow import Body, Done, Layer, Next, Peek
 from .heart import AsyncHeart
 from .http import PHRASES, Lines, Request, Response, framed
 from .pump import apump
-from .stack import ACTING, KINDS, STORAGE, Drive, Stack, checked
+from .repeats import AsyncRepeats
+from .stack import ACTING, KINDS, REPEATED, STORAGE, Drive, Stack, checked
 from .storage import Storage, storage_from
 
 Scope = MutableMapping[str, Any]
@@ -42,7 +43,8 @@ class ASGIMiddleware:
         self.app = app
         self.storage = storage_from(storage)
         self.layers = checked(layers)
-        self._heart = AsyncHeart(self.storage)
+        self.heart = AsyncHeart(self.storage)
+        self.repeats = AsyncRepeats(self)
         self._stacks = {kind: Stack(self.layers, kind) for kind in KINDS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,20 +53,24 @@ class ASGIMiddleware:
         if stack is None:
             await self.app(scope, receive, self._closing(send) if kind == "lifespan" else send)
             return
-        acting: tuple[Layer, ...] = scope.get(ACTING, ())
-        if acting:
-            stack = stack.without(acting)
+        scope = {**scope}
+        stack = stack.entered(scope)
         if not stack.layers:
-            await self.app({STORAGE: self.storage, **scope}, receive, send)
+            scope.setdefault(STORAGE, self.storage)
+            await self.app(scope, receive, send)
             return
-        scope = {**scope, ACTING: acting + stack.layers, STORAGE: self.storage}
+        scope[STORAGE] = self.storage
+        scope[ACTING] = scope.get(ACTING, ()) + stack.layers
         request = request_from(scope)
         exchange = _WebSocket if kind == "websocket" else _Exchange
-        await exchange(self.app, request, receive, send, stack(request), self.storage, self._heart).run()
+        await exchange(self, request, receive, send, stack(request)).run()
+        if request.repeats:
+            self.repeats.begin(request)
 
     def _closing(self, send: Send) -> Send:
         async def send_and_close(message: Message) -> None:
             if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+                await self.repeats.aclose()
                 await self.storage.aclose()
             await send(message)
 
@@ -106,6 +112,7 @@ def request_from(scope: dict[str, Any]) -> Request:
         native=scope,
         raw_path=raw.decode("latin-1") if (raw := scope.get("raw_path")) else None,
         edge=_SCOPE,
+        repeated=scope.get(REPEATED),
     )
 
 
@@ -128,24 +135,20 @@ class _Exchange:
     """One HTTP request: calls the app, and stands between it and the server."""
 
     __slots__ = (
-        "_app", "_busy", "_collector", "_drive", "_forward", "_free", "_gone", "_head", "_heart", "_held", "_receive",
-        "_replaced", "_request", "_storage", "_wanted",
+        "_busy", "_collector", "_drive", "_edge", "_forward", "_free", "_gone", "_head", "_held", "_receive",
+        "_replaced", "_request", "_wanted",
     )  # fmt: skip
 
     prefix = "http.response."
     start = "http.response.start"
     pieces = "http.response.body"
 
-    def __init__(
-        self, app: App, request: Request, receive: Receive, send: Send, drive: Drive, storage: Storage, heart: AsyncHeart
-    ) -> None:
-        self._app = app
+    def __init__(self, edge: ASGIMiddleware, request: Request, receive: Receive, send: Send, drive: Drive) -> None:
+        self._edge = edge
         self._request = request
         self._receive = receive
         self._forward = send
         self._drive = drive
-        self._storage = storage
-        self._heart = heart
         self._wanted: Any = None  # what the stack waits for: Next, Peek, Body, or None
         self._held: Message | None = None  # the app's message with its head
         self._head: Response | None = None  # and what the layers see of it
@@ -162,7 +165,7 @@ class _Exchange:
             if answer is not None:
                 await self._answer_early(answer)
             elif self._request.pulses:
-                with self._heart.beating(self._request):
+                with self._edge.heart.beating(self._request):
                     await self._run_app()
             else:
                 await self._run_app()
@@ -172,7 +175,7 @@ class _Exchange:
     async def _pump(self, value: Any = None, error: Exception | None = None) -> Response | None:
         """Resume the stack: the head to send, or None if it wants something else first (`_wanted`), or nothing more."""
         self._wanted = None  # if it raises, the stack is through, and the app's own error page may pass
-        effect = await apump(self._drive, self._storage, value, error)
+        effect = await apump(self._drive, self._edge.storage, value, error)
         if type(effect) is Done:
             return effect.value  # type: ignore[no-any-return]
         self._wanted = effect
@@ -180,7 +183,7 @@ class _Exchange:
 
     async def _run_app(self) -> None:
         try:
-            await self._app(self._request.native, self._hears(), self._send)
+            await self._edge.app(self._request.native, self._hears(), self._send)
             await self._app_returned()
         except Exception as exc:
             if self._gone is not None and _comes_of(exc, self._gone):

@@ -115,6 +115,19 @@ class Pulse:
     every: float
 
 
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """The same request once more when its response has gone, on nobody's behalf, through `layer` and what is inside it.
+
+    Of those with one `name` only one is under way at a time in a process. The layer finds it as `request.repeated`, with its
+    `note`.
+    """
+
+    layer: object
+    name: str
+    note: Any
+
+
 class Request:
     """One request or WebSocket handshake, as a layer sees it. Belongs to one thread or task.
 
@@ -126,12 +139,13 @@ class Request:
     `outbox` is a list, to append ops to whose answer nobody waits for. It is sent once before the head goes, and once when
     the body has ended; also if the app raised or the body was cut short, but not if the request was cancelled. What is
     lost is logged, and never raised. `pulses` is a list of what is sent again and again between `proceed()` and the end.
+    `repeats` is a list of what is to be done once more when the response has gone; `repeated` is the repeat that this is.
     `failed` is true when the app raised after its head had gone, and not because the client had `left`.
     """
 
     __slots__ = (
         "_edge", "_headers", "_raw_path", "_read_headers", "failed", "kind", "left", "method", "native", "outbox", "path", "peer",
-        "pulses", "query", "root_path", "scheme",
+        "pulses", "query", "repeated", "repeats", "root_path", "scheme",
     )  # fmt: skip
 
     def __init__(
@@ -148,6 +162,7 @@ class Request:
         native: dict[str, Any] | None = None,
         raw_path: str | None = None,
         edge: Native | None = None,
+        repeated: Repeat | None = None,
     ) -> None:
         self.kind = kind
         self.method = method
@@ -159,6 +174,8 @@ class Request:
         self.native = {} if native is None else native
         self.outbox: list[Op[Any]] = []
         self.pulses: list[Pulse] = []
+        self.repeats: list[Repeat] = []
+        self.repeated = repeated
         self.failed = False
         self.left = False
         self._raw_path = raw_path

@@ -20,7 +20,7 @@ It takes a `Response` as the head to send; one that the stack *returns* is sent 
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, MutableMapping, Sequence
 from typing import Any
 
 from .errors import ConfigurationError, StorageError
@@ -40,6 +40,13 @@ STORAGE = "redis_middleware.storage"
 """Key of the environ or scope: the storage of the layers, for what acts inside of the app."""
 
 
+ENTRY = "redis_middleware.entry"
+"""Key of the environ or scope: the layer at which the request enters, if it is not the outermost. Nobody else can set it."""
+
+REPEATED = "redis_middleware.repeated"
+"""Key of the environ or scope of a repeat: the `Repeat`."""
+
+
 class Stack:
     """Layers, outermost first, that act on one kind of connection. One object serves all threads and event loops."""
 
@@ -48,10 +55,21 @@ class Stack:
     def __init__(self, layers: Iterable[Layer], kind: str = "http") -> None:
         self.layers: tuple[Layer, ...] = tuple(layer for layer in layers if kind in layer.kinds)
 
-    def without(self, others: Sequence[Layer]) -> Stack:
-        """This stack without the layers that act on the request already: installed twice, a layer acts once."""
+    def entered(self, native: MutableMapping[str, Any]) -> Stack:
+        """Those of the layers that act on a request. One that acts on it already, because it was installed twice, acts once;
+        and those outside of the one at which it enters do not act.
+        """
+        acting: tuple[Layer, ...] = native.get(ACTING, ())
+        entry = native.get(ENTRY)
+        if not acting and entry is None:
+            return self
         stack = Stack(())
-        stack.layers = tuple(layer for layer in self.layers if not any(layer is other for other in others))
+        stack.layers = tuple(layer for layer in self.layers if not any(layer is other for other in acting))
+        if entry is not None:
+            place = next((place for place, layer in enumerate(stack.layers) if layer is entry), None)
+            stack.layers = () if place is None else stack.layers[place:]  # it may be in an edge further inside
+            if place is not None:
+                native[ENTRY] = None
         return stack
 
     def __call__(self, request: Request) -> Drive:

@@ -20,7 +20,8 @@ from .flow import Body, Done, Layer, Next, Peek
 from .heart import Heart
 from .http import PHRASES, Lines, Request, Response, framed
 from .pump import pump
-from .stack import ACTING, STORAGE, Drive, Stack, checked
+from .repeats import Repeats
+from .stack import ACTING, REPEATED, STORAGE, Drive, Stack, checked
 from .storage import Storage, storage_from
 
 Environ = dict[str, Any]
@@ -42,18 +43,18 @@ class WSGIMiddleware:
         self.storage = storage_from(storage)
         self.layers = checked(layers)
         self._stack = Stack(self.layers)
-        self._heart = Heart(self.storage)
+        self.heart = Heart(self.storage)
+        self.repeats = Repeats(self)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        acting: tuple[Layer, ...] = environ.get(ACTING, ())
-        stack = self._stack.without(acting) if acting else self._stack
+        stack = self._stack.entered(environ)
         if not stack.layers:
             environ.setdefault(STORAGE, self.storage)
             return self.app(environ, start_response)
         environ[STORAGE] = self.storage
-        environ[ACTING] = acting + stack.layers
+        environ[ACTING] = environ.get(ACTING, ()) + stack.layers
         request = request_from(environ)
-        return _Exchange(self.app, request, start_response, stack(request), self.storage, self._heart).begin()
+        return _Exchange(self, request, start_response, stack(request)).begin()
 
 
 class _Environ:
@@ -86,6 +87,7 @@ def request_from(environ: Environ) -> Request:
         native=environ,
         raw_path=_raw_path(environ),
         edge=_ENVIRON,
+        repeated=environ.get(REPEATED),
     )
 
 
@@ -112,19 +114,15 @@ class _Exchange:
     """One request: calls the app, and is the iterable that the server gets. A class, as `close()` must always work."""
 
     __slots__ = (
-        "_app", "_beating", "_collector", "_drive", "_first", "_head", "_heart", "_iterable", "_iterator", "_replaced",
-        "_request", "_server_start", "_server_write", "_storage",
+        "_beating", "_collector", "_drive", "_edge", "_first", "_head", "_iterable", "_iterator", "_replaced",
+        "_request", "_server_start", "_server_write",
     )  # fmt: skip
 
-    def __init__(
-        self, app: App, request: Request, start_response: StartResponse, drive: Drive, storage: Storage, heart: Heart
-    ) -> None:
-        self._app = app
+    def __init__(self, edge: WSGIMiddleware, request: Request, start_response: StartResponse, drive: Drive) -> None:
+        self._edge = edge
         self._request = request
         self._server_start = start_response
         self._drive = drive
-        self._storage = storage
-        self._heart = heart
         self._head: tuple[str, Lines] | None = None  # what the app told start_response
         self._server_write: Callable[[bytes], object] | None = None  # set when the head has gone to the server
         self._collector: Collector | None = None  # set while a layer waits for the body
@@ -148,14 +146,14 @@ class _Exchange:
             raise
 
     def _pump(self, value: Any = None, error: Exception | None = None) -> Any:
-        return pump(self._drive, self._storage, value, error)
+        return pump(self._drive, self._edge.storage, value, error)
 
     def _run_app(self) -> Iterable[bytes]:
         if self._request.pulses:
             self._beating = True
-            self._heart.add(self._request)
+            self._edge.heart.add(self._request)
         try:
-            self._iterable = self._app(self._request.native, self._start_response)
+            self._iterable = self._edge.app(self._request.native, self._start_response)
             if self._replaced:  # while the app was writing
                 self._close_app()
                 return self
@@ -309,10 +307,12 @@ class _Exchange:
         finally:
             self._drive.close()
             self._close_app()
+        if self._request.repeats:
+            self._edge.repeats.begin(self._request)
 
     def _close_app(self) -> None:
         if self._beating:
-            self._heart.remove(self._request)
+            self._edge.heart.remove(self._request)
         iterable, self._iterable = self._iterable, ()
         if hasattr(iterable, "close"):
             iterable.close()

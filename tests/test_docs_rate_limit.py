@@ -26,7 +26,7 @@ from redis_middleware import (
 )
 from redis_middleware.cli.processes import Server
 from redis_middleware.layers.rate_limit import ClientAddress, Limit, header
-from redis_middleware.layers.rate_limit.top import Add
+from redis_middleware.counting.top import Add
 from redis_middleware.storage import Storage
 
 from .conftest import Clock

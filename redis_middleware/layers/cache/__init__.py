@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .counts import Statistics
 from .layer import ResponseCache
 
-__all__ = ["ResponseCache"]
+__all__ = ["ResponseCache", "Statistics"]

@@ -15,6 +15,9 @@ INLINE = 4096
 
 VERSION = b"\x01"
 
+MADE = '"rm-'
+"""How an entity tag begins that was made here: the app does not know it."""
+
 
 class Entry(msgspec.Struct, array_like=True, frozen=True):
     """A stored response. Times are microseconds of the storage's clock; `age` is how old it was when it was `received`."""
@@ -36,6 +39,17 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     """Whether it may answer requests with credentials."""
     part: tuple[int, int] | None = None
     """The bytes of the whole that it has, if it is only a part: the first, and how many the whole has."""
+    took: float = 0.0
+    """Seconds that the app took to make it."""
+
+    def header(self, name: str) -> str | None:
+        """The value of a stored field, None without it."""
+        return next((value.strip() for known, value in self.lines if known.lower() == name), None)
+
+    @property
+    def can_be_validated(self) -> bool:
+        """Whether the app can say if what is stored is still right: by a validator of its own."""
+        return self.header("last-modified") is not None or not (self.header("etag") or MADE).startswith(MADE)
 
 
 _pack = msgspec.msgpack.Encoder().encode

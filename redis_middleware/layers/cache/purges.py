@@ -90,9 +90,10 @@ class MarkPrefix(Script[None]):
     lua: ClassVar[str] = """
 local t, lines, count = string.format('%.0f', now), {}, 0
 local mine = args[1] == 'hard' and {t, '0'} or {'0', t}
+local function later(one, other) return tonumber(one) > tonumber(other) and one or other end
 for hard, soft, prefix in string.gmatch(redis.call('GET', keys[1]) or '', '(%d+) (%d+) ([^\\n]*)\\n') do
   if prefix == args[4] then
-    if mine[1] == '0' then mine[1] = hard else mine[2] = soft end
+    mine = {later(mine[1], hard), later(mine[2], soft)}
   else
     lines[#lines + 1] = {hard, soft, prefix}
   end
@@ -100,8 +101,7 @@ end
 lines[#lines + 1] = {mine[1], mine[2], args[4]}
 while #lines > tonumber(args[3]) do
   local one, other = table.remove(lines, 1), table.remove(lines, 1)
-  local function later(place) return string.format('%.0f', math.max(tonumber(one[place]), tonumber(other[place]))) end
-  table.insert(lines, 1, {later(1), later(2), ''})
+  table.insert(lines, 1, {later(one[1], other[1]), later(one[2], other[2]), ''})
 end
 local text = ''
 for _, line in ipairs(lines) do text = text .. line[1] .. ' ' .. line[2] .. ' ' .. line[3] .. '\\n' end
@@ -115,7 +115,7 @@ redis.call('SET', keys[1], text, 'EX', args[2])
         for line in (table.get(self.keys[0]) or b"").decode().split("\n")[:-1]:
             one, other, prefix = line.split(" ", 2)
             if prefix == wanted:
-                hard, soft = (int(one), soft) if how == "soft" else (hard, int(other))
+                hard, soft = max(hard, int(one)), max(soft, int(other))
             else:
                 lines.append((int(one), int(other), prefix))
         lines.append((hard, soft, wanted))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ...counting import Top
 from ...errors import ConfigurationError, StorageError
 from ...http import Pulse, Request, Response
 from ...ops import Delete, Op, gather
@@ -24,7 +25,6 @@ from .lists import Subject
 from .policy import Decision, Policy, State, check_choice
 from .rules import Asked, key_name, real_cost, rule_of, rules_of, subject_of, whole
 from .subjects import Key, keys_of, spelled
-from .top import Tally
 
 OnError = Literal["open", "closed", "fallback"]
 
@@ -91,7 +91,7 @@ class Counter:
         self._share = share
         self._local = MemoryStorage()
         self._denials = Denials(clock)
-        self.tally = Tally(name, clock)
+        self.tally = Top(f"l:top:{name}", clock)
 
     def asked(self, request: Request) -> list[Asked]:
         """What a request is asked: for each policy who is counted, and how much."""

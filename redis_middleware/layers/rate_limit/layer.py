@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from limits import RateLimitItem
 
+from ...counting import First
 from ...errors import ConfigurationError, StorageError
 from ...flow import Action, Flow, Layer, proceed
 from ...flow import body as end_of_body
@@ -31,7 +32,6 @@ from .lists import AccessList, Subject
 from .policy import Decision, Guard, Policy
 from .scopes import Scope, scope_name
 from .subjects import ClientAddress, Key, bound, client_address
-from .top import First
 
 
 class RateLimit(Layer):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -11,6 +13,8 @@ from redis_middleware.ops import Op
 from redis_middleware.storage import Storage
 
 from ...edges import Answer, Edge, Seen
+
+REPEAT = "redis_middleware repeat"
 
 Lines = Sequence[tuple[str, str]]
 
@@ -102,6 +106,19 @@ def is_hit(answer: Answer) -> bool:
 
 def is_stored(answer: Answer) -> bool:
     return told(answer).endswith("; stored")
+
+
+def settle(edge: Edge) -> None:
+    """Wait until what goes on in the background has ended."""
+    if edge.name == "asgi":
+        edge.runner.run(settled())  # type: ignore[attr-defined]
+    for thread in threading.enumerate():
+        if thread.name == REPEAT:
+            thread.join(10)
+
+
+async def settled() -> None:
+    await asyncio.gather(*[task for task in asyncio.all_tasks() if task.get_name() == REPEAT])
 
 
 class Watch:

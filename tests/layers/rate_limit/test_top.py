@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redis_middleware import RateLimit, RedisStorage, run
+from redis_middleware.counting.top import EVERY, MOST, Add, First, Top
 from redis_middleware.layers.rate_limit import header
-from redis_middleware.layers.rate_limit.top import EVERY, MOST, Add, First, Tally
 from redis_middleware.storage import Storage
 
 from ...conftest import Clock
@@ -75,7 +75,7 @@ def test_secrets_are_not_listed_in_clear(edge: Edge, storage: Storage, clock: Cl
 
 
 def test_a_tally_is_bounded(clock: Clock) -> None:
-    tally = Tally("", clock)
+    tally = Top("l:top:", clock)
     for number in range(2 * MOST):
         tally.count(f"s{number}")
     clock.move(EVERY)

@@ -1,7 +1,6 @@
-"""Who is denied most: counted in this process, and added to what all workers counted with the next trip that is made anyway.
+"""Who is counted most: which subjects are denied, which pages are hit.
 
-A list lasts a day of the calendar (UTC) and has at most `MOST` subjects, those with the fewest denials go first. It is a
-statistic: what a worker has not yet added when it ends is lost.
+A list lasts a day of the calendar (UTC) and has at most `MOST` names; those with the lowest counts go first.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, ClassVar
 
-from ...ops import Script, Table
+from ..ops import Script, Table
 
 MOST = 1000
-"""How many subjects a list has, in a process and in the storage."""
+"""How many names a list has, in a process and in the storage."""
 
 EVERY = 2.0
 """Seconds between two additions of one process."""
@@ -26,11 +25,13 @@ DAY = 86_400
 
 @dataclass(slots=True)
 class Add(Script[None]):
-    """Add denials to a list. One key; args: `MOST`, then subject and number of each.
+    """Add to a list. One key; args: `MOST`, then name and number of each.
 
-    It never fails, as it leaves together with a decision, which must not be lost for a statistic.
+    It never fails, as it leaves together with what must not be lost for a statistic.
     """
 
+    # It writes, and yet may run before it is known to be needed: it counts what happened in requests before this one.
+    safe: ClassVar[bool] = True
     lua: ClassVar[str] = """
 for i = 2, #args, 2 do redis.pcall('ZINCRBY', keys[1], args[i + 1], args[i]) end
 redis.pcall('ZREMRANGEBYRANK', keys[1], 0, -1 - args[1])
@@ -39,8 +40,8 @@ redis.pcall('PEXPIRE', keys[1], 172800000)
 
     def apply(self, table: Table, now: int, /) -> None:
         counts = Counter(table.get(self.keys[0]) or {})
-        for subject, number in zip(self.args[1::2], self.args[2::2], strict=True):
-            counts[str(subject)] += int(number)
+        for name, number in zip(self.args[1::2], self.args[2::2], strict=True):
+            counts[str(name)] += int(number)
         kept = sorted(counts.items(), key=_rank, reverse=True)[: int(self.args[0])]
         table.set(self.keys[0], dict(kept), 2 * DAY)
 
@@ -50,7 +51,7 @@ redis.pcall('PEXPIRE', keys[1], 172800000)
 
 @dataclass(slots=True)
 class First(Script[list[tuple[str, int]]]):
-    """The first of a list, most denials first. One key; args: how many."""
+    """The first of a list, the highest counts first. One key; args: how many."""
 
     safe: ClassVar[bool] = True
     lua: ClassVar[str] = "return redis.call('ZREVRANGE', keys[1], 0, args[1] - 1, 'WITHSCORES')"
@@ -60,36 +61,43 @@ class First(Script[list[tuple[str, int]]]):
         return sorted(counts.items(), key=_rank, reverse=True)[: int(self.args[0])]
 
     def parse(self, reply: Any, /) -> list[tuple[str, int]]:
-        return [(subject.decode(), int(number)) for subject, number in zip(reply[::2], reply[1::2], strict=True)]
+        return [(name.decode(), int(number)) for name, number in zip(reply[::2], reply[1::2], strict=True)]
 
 
-class Tally:
-    """The denials of this process that are still to be added. Bounded; serves all threads and tasks."""
+class Top:
+    """What of a list this process has still to add. `prefix` is what the list's key begins with; the day follows.
 
-    def __init__(self, name: str, clock: Callable[[], float]) -> None:
-        self._name = name
+    Bounded; serves all threads and tasks.
+    """
+
+    def __init__(self, prefix: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._prefix = prefix
         self._clock = clock
         self._lock = Lock()
         self._counts: Counter[str] = Counter()
         self._added = clock()
 
-    def count(self, subject: str) -> None:
-        """One more denial."""
+    def count(self, name: str) -> None:
+        """One more."""
         with self._lock:
-            if subject in self._counts or len(self._counts) < MOST:
-                self._counts[subject] += 1
+            if name in self._counts or len(self._counts) < MOST:
+                self._counts[name] += 1
 
     def due(self) -> tuple[Add, ...]:
         """What is to be added now, if it is time."""
         if not self._counts or self._clock() - self._added < EVERY:
             return ()
+        return self.take()
+
+    def take(self) -> tuple[Add, ...]:
+        """What is to be added, however young."""
         with self._lock:
             counts, self._counts, self._added = self._counts, Counter(), self._clock()
         return (Add((self.key(),), (MOST, *[part for item in counts.items() for part in item])),) if counts else ()
 
     def key(self) -> str:
         """Where today's list is."""
-        return f"l:top:{self._name}:{int(time.time() // DAY)}"
+        return f"{self._prefix}:{int(time.time() // DAY)}"
 
 
 def _rank(item: tuple[str, int]) -> tuple[int, bytes]:

@@ -1,0 +1,218 @@
+"""Finding what is stored for a request, and answering with it.
+
+The look-up is one safe read, which leaves with the first ops of the layers outside. What is missing is fetched by one request,
+under a lead that it holds in the storage; the others wait for it, for a while.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from math import floor
+from secrets import randbits
+from typing import Any
+
+from ...errors import StorageError
+from ...flow import Action, sleep
+from ...http import Headers, Repeat, Request, Response
+from ...ops import Get, Op, gather
+from . import answer as answers
+from . import entry as entries
+from .counts import Counts
+from .entry import Entry
+from .key import Url, variant
+from .learnt import NOTHING, Learnt
+from .purges import Purged, marks_of, purged
+from .steps import Find, Found, Lead, Release
+from .terms import Terms
+from .visit import SECOND, Visit
+
+logger = logging.getLogger("redis_middleware")
+
+PAUSE, LONGEST_PAUSE = 0.005, 0.1
+"""Seconds between two looks at whether what is waited for has come: at first, and at most."""
+
+
+class Lookup:
+    """Finds responses for one cache. Serves all threads and tasks."""
+
+    def __init__(self, cache: object, terms: Terms, learnt: Learnt, counts: Counts) -> None:
+        self._cache = cache
+        self._terms = terms
+        self._learnt = learnt
+        self._counts = counts
+
+    def visit(self, request: Request, url: Url) -> Visit:
+        """What a request wants, as far as it is known before one looks."""
+        credentials = self._terms.has_credentials(request.headers)
+        hint = self._learnt.of(url.key, credentials)
+        return Visit(url, variant(hint.vary, request.headers), hint, credentials, self._terms.demand(request.headers))
+
+    def answered(self, request: Request, visit: Visit) -> Action[Response | None]:
+        """The answer from what is stored; None if the app has to be asked. Waits for who asks it already."""
+        yield from self.look(request, visit)
+        waited, pause, awaited = 0.0, PAUSE, ""
+        while True:
+            if (response := (yield from self._usable(request, visit))) is not None:
+                return response
+            if visit.demand.only_if_cached:
+                return Response(504, [("cache-status", f"{answers.CACHE}; fwd=request; detail=only-if-cached")])
+            if visit.hint.refused or waited >= self._terms.wait or (waited and not visit.led and visit.name == awaited):
+                return None  # nothing comes of waiting
+            if not visit.led:
+                if request.method == "HEAD":
+                    return None
+                yield from self.look(request, visit, leading=True)
+                if visit.token:
+                    response = yield from self._usable(request, visit)  # who had the lead before may have stored it
+                    if response is not None:
+                        give_up(request, visit)
+                    return response
+                continue  # somebody was faster
+            awaited = visit.name
+            yield from sleep(pause)
+            waited, pause = waited + pause, min(pause * 1.5, LONGEST_PAUSE)
+            yield from self.look(request, visit)
+
+    def look(self, request: Request, visit: Visit, *, leading: bool = False) -> Action[None]:
+        """Read what is stored; a second time if it turns out that the first was the wrong question. `leading` tries to take the
+        lead before: in the same trip, as what was stored until then has to be seen.
+        """
+        wanted: str | None = None
+        for _ in range(3):
+            asked, token, lead = (visit.name, visit.hint.tags), 0, []
+            if leading and visit.name != wanted:
+                give_up(request, visit)  # it was the lead of another variant
+                wanted, token = visit.name, randbits(52) + 1
+                lead = [Lead((visit.url.key,), (visit.name, token, self._lease, 0))]
+            beside = [Get(visit.body_key)] if visit.hint.beside and _gets_a_body(request, visit.entry) else []
+            found, *rest = yield from self._read(visit, lead, beside)
+            if lead and rest.pop(0):
+                visit.lead, visit.token = visit.name, token
+            marks, bodies = rest[: 1 + len(visit.hint.tags)], rest[1 + len(visit.hint.tags) :]
+            self._note(request, visit, found)
+            if (visit.name, visit.hint.tags) == asked:
+                visit.body = bodies[0] if bodies else None
+                self._judge(visit, marks)
+                return
+        visit.found(None)  # it changes faster than one can look
+
+    @property
+    def _lease(self) -> int:
+        return round(self._terms.lease * SECOND)
+
+    def _read(self, visit: Visit, lead: list[Lead], beside: list[Get]) -> Action[list[Any]]:
+        """What is found, whether the lead was got, marks and body, in one trip; what was counted until now goes along."""
+        counted = self._counts.due()
+        ops: list[Op[Any]] = [*lead, Find((visit.url.key,), (visit.name,)), *marks_of(visit.hint.tags), *beside]
+        try:
+            results = yield from gather(*ops, *counted)
+        except StorageError:
+            self._counts.put_back(counted)
+            raise
+        leads, found, rest = results[: len(lead)], results[len(lead)], results[len(lead) + 1 : len(ops)]
+        return [found, *leads, *rest]
+
+    def _note(self, request: Request, visit: Visit, found: Found) -> None:
+        """Learn from what was found what to ask for."""
+        visit.now, visit.led = found.now, found.led
+        vary = tuple(found.vary.split("\n")) if found.vary else ()
+        visit.why = "vary-miss" if vary else "uri-miss"
+        if vary != visit.hint.vary:
+            visit.hint = replace(visit.hint, vary=vary)
+            visit.name = variant(vary, request.headers)
+        entry = None if found.entry is None else entries.decode(found.entry)
+        visit.found(entry)
+        if found.entry is not None and entry is None and not visit.broken:
+            visit.broken = True
+            logger.error("an entry of the cache is broken or of another version, and counts as none: %s", visit.url.key)
+        if entry is not None:
+            refused = visit.hint.refused and visit.credentials and not entry.shared  # it is not for this one
+            visit.hint = replace(visit.hint, tags=entry.tags, beside=entry.body is None, refused=refused)
+        if visit.hint is not NOTHING:
+            self._learnt.note(visit.url.key, visit.credentials, visit.hint)
+
+    def _judge(self, visit: Visit, marks: Iterable[bytes | None]) -> None:
+        """Leave only an entry that may be used for this request, be it stale."""
+        entry = visit.entry
+        if entry is None:
+            return
+        try:
+            last = purged(marks, visit.url.text)
+        except ValueError:
+            logger.error("what was purged from the cache cannot be read: %s counts as purged", visit.url.key)
+            last = Purged(hard=visit.now)
+        if last.hard >= entry.began or (visit.credentials and not entry.shared):
+            visit.found(None)
+            visit.why = "miss"
+        visit.purged = last.soft if last.soft >= entry.began else 0
+
+    def _usable(self, request: Request, visit: Visit) -> Action[Response | None]:
+        """The answer from the entry, if it is fresh enough for this request (RFC 9111 §4)."""
+        entry, control = visit.entry, visit.control
+        if entry is None or control is None:
+            return None
+        left, demand = visit.left(), visit.demand
+        visit.why = "stale"
+        if control.validates_always:
+            return None
+        too_old = demand.max_age is not None and answers.age(entry, visit.now) > demand.max_age
+        if demand.no_cache or too_old or (demand.min_fresh and left < demand.min_fresh):
+            visit.why = "request"
+            return None
+        if left > 0:
+            if self._terms.early_renewal and not visit.led and self._terms.is_early(visit):
+                self._renew(request, visit)
+            return (yield from self._hit(request, visit))
+        if self._terms.may_be_stale(visit):
+            if not visit.led:
+                self._renew(request, visit)
+            return (yield from self._hit(request, visit, "stale-while-revalidate"))
+        if not visit.purged and not control.forbids_stale and demand.max_stale >= -left and demand.max_stale:
+            return (yield from self._hit(request, visit, "max-stale"))
+        return None
+
+    def _hit(self, request: Request, visit: Visit, stale: str = "") -> Action[Response | None]:
+        """Answer with the entry; `stale` is why it may be used although it has expired."""
+        status = f"hit; ttl={floor(visit.left())}" + (f"; detail={stale}" if stale else "")
+        response = yield from self.served(request, visit, status)
+        if response is not None:
+            self._counts.hit(request.path, "stale" if stale else "")
+        return response
+
+    def _renew(self, request: Request, visit: Visit) -> None:
+        """Have the entry renewed when this request has been answered."""
+        assert visit.entry is not None
+        request.repeats.append(Repeat(self._cache, f"{visit.url.key}:{visit.name}", visit.entry.began))
+
+    def served(self, request: Request, visit: Visit, status: str) -> Action[Response | None]:
+        """The answer from the entry; None if its body is gone."""
+        entry, control = visit.entry, visit.control
+        assert entry is not None
+        assert control is not None
+        whole = entry.body
+        if whole is None and answers.wants_body(request, entry):
+            raw = visit.body if visit.body is not None else (yield from Get(visit.body_key))
+            whole = None if raw is None else entries.unframed(raw, entry.mark)
+            if whole is None:
+                visit.found(None)
+                visit.body, visit.why = None, "miss"
+                request.repeats[:] = [repeat for repeat in request.repeats if repeat.layer is not self._cache]
+                return None
+        return answers.answer(request, entry, whole or b"", visit.now, status, control.unvalidated_fields)
+
+
+def give_up(request: Request, visit: Visit) -> None:
+    """Let somebody else fetch it."""
+    if visit.token:
+        request.outbox.append(Release((visit.url.key,), (visit.lead, visit.token)))
+        visit.token = 0
+
+
+def _gets_a_body(request: Request, entry: Entry | None) -> bool:
+    """Whether the answer has a body, as far as one can tell while the entry is not known."""
+    if entry is not None:
+        return answers.wants_body(request, entry)
+    headers: Headers = request.headers
+    return request.method == "GET" and not ("if-none-match" in headers or "if-modified-since" in headers)

@@ -1,0 +1,256 @@
+"""Asking the app, and storing what it answers.
+
+Only who has the lead may store, so nothing is stored that was purged while it was on its way.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import blake2b
+from secrets import randbits
+from typing import Any
+
+import msgspec
+
+from ...errors import StorageError, StorageUnavailable
+from ...flow import Action, Flow, body, proceed
+from ...http import Headers, Pulse, Request, Response, unavailable
+from ...ops import Get, Op
+from . import answer as answers
+from . import entry as entries
+from . import rfc9111
+from .counts import Counts
+from .entry import MADE, Entry
+from .key import variant
+from .learnt import Hint, Learnt
+from .lookup import Lookup, give_up
+from .rfc9111 import Control
+from .steps import Lead, Purge, Release, Store
+from .terms import ASKED_FOR, Terms
+from .visit import SECOND, Visit
+
+logger = logging.getLogger("redis_middleware")
+
+
+class Storing:
+    """Asks the app for one cache, and stores. Serves all threads and tasks; `clock` counts seconds."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        lookup: Lookup,
+        learnt: Learnt,
+        counts: Counts,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._terms = terms
+        self._lookup = lookup
+        self._learnt = learnt
+        self._counts = counts
+        self._clock = clock
+
+    def forwarded(self, request: Request, visit: Visit) -> Flow:
+        """Ask the app, and store what it says if this request has the lead."""
+        entry = visit.entry
+        validating = entry is not None and entry.can_be_validated and _has_what_it_takes(request, visit, entry)
+        if validating and entry is not None:
+            _ask_about(request, entry)
+        if visit.token:
+            lease = self._terms.lease
+            lead = Lead((visit.url.key,), (visit.lead, visit.token, round(lease * SECOND), 1))
+            request.pulses.append(Pulse(lead, lease / 3))
+        began = self._clock()
+        try:
+            response = yield from proceed()
+        except Exception:
+            instead = yield from self._instead_of_error(request, visit)
+            if instead is None:
+                self._failed(request, visit)
+                raise
+            return instead
+        if response.status >= 500:
+            if (instead := (yield from self._instead_of_error(request, visit))) is not None:
+                return instead
+            if request.repeated is not None:
+                return None  # the lead lapses by itself: an app in trouble is not asked again at once
+        if validating and response.status == 304 and entry is not None:
+            return (yield from self._validated(request, visit, response, began))
+        return (yield from self._passed(request, visit, response, began))
+
+    def _failed(self, request: Request, visit: Visit) -> None:
+        """Let the next one try; after a repeat, which nobody has waited for, in a while."""
+        if request.repeated is None:
+            give_up(request, visit)
+
+    def _instead_of_error(self, request: Request, visit: Visit) -> Action[Response | None]:
+        """The stale entry in place of an error, if it may be used for that (RFC 5861 §4)."""
+        if visit.entry is None or not self._terms.may_be_stale(visit, error=True):
+            return None
+        self._failed(request, visit)
+        self._counts.hit(request.path, "stale")
+        try:
+            return (yield from self._lookup.served(request, visit, "hit; detail=stale-if-error"))
+        except StorageError:
+            return None
+
+    def _validated(self, request: Request, visit: Visit, response: Response, began: float) -> Action[Response]:
+        """The app says that what is stored is still right (RFC 9111 §4.3.4)."""
+        entry = visit.entry
+        assert entry is not None
+        now = visit.now / SECOND
+        tags = self._terms.tags(response) or entry.tags
+        response.headers.remove(self._terms.tags_header)
+        lines = rfc9111.updated(Headers.received(entry.lines), response.headers)
+        headers = Headers.received(lines)
+        control = Control.of(headers)
+        refused = self._terms.refusal(request, entry.status, headers, control, now)
+        visit.purged = 0
+        visit.found(
+            msgspec.structs.replace(
+                entry,
+                lines=lines,
+                began=visit.now,
+                received=visit.now,
+                age=rfc9111.initial_age(response.headers, now, now),
+                lifetime=self._terms.lifetime(request, entry.status, headers, control, now),
+                tags=tags,
+                shared=self._terms.is_shared(control),
+                took=self._clock() - began,
+            )
+        )
+        stored = bool(visit.token) and refused is None
+        if stored:
+            yield from self._store(visit, None, renewed=request.repeated is not None)
+        if request.repeated is None:
+            self._counts.hit(request.path, "revalidated")
+        status = "fwd=stale; fwd-status=304" + ("; stored" if stored else f"; detail={refused or 'collapsed'}")
+        try:
+            answer = yield from self._lookup.served(request, visit, status)
+        except StorageError:
+            answer = None
+        if refused is not None:
+            self._drop(request, visit, entry.status)
+        return unavailable() if answer is None else answer  # the body went this very moment: the client may ask again
+
+    def _passed(self, request: Request, visit: Visit, response: Response, began: float) -> Flow:
+        """Pass the app's response on, and store it."""
+        received = visit.now / SECOND
+        control = Control.of(response.headers)
+        tags = self._terms.tags(response)
+        refused = self._terms.refusal(request, response.status, response.headers, control, received)
+        if refused is not None or not visit.token:
+            lasting = refused is not None and response.status not in ASKED_FOR
+            self._learnt.note(visit.url.key, visit.credentials, replace(visit.hint, refused=lasting))
+            self._drop(request, visit, response.status if lasting else 0)
+            reason = refused or ("head" if request.method == "HEAD" else "collapsed")
+            return self.refused(response, request, visit.why, reason)
+        status, lines = response.status, rfc9111.storable(response.headers, control)
+        lines = [line for line in lines if line[0].lower() != self._terms.tags_header]
+        headers = Headers.received(lines)
+        vary = rfc9111.vary(headers)
+        self.told(response, f"fwd={visit.why}; stored")
+        if request.repeated is None:
+            self._counts.miss(request.path)
+        whole = yield from body(self._terms.max_body_bytes)
+        if whole is None or self._terms.unwise(request, status, headers, control):
+            # cut short, too long, or the app has looked at the session since
+            self._learnt.note(visit.url.key, visit.credentials, replace(visit.hint, refused=True))
+            yield from _quietly(Release((visit.url.key,), (visit.lead, visit.token)))
+            return response
+        if "etag" not in headers and status == 200:
+            lines.append(("etag", f'{MADE}{blake2b(whole, digest_size=12).hexdigest()}"'))
+        visit.found(
+            Entry(
+                status=status,
+                lines=lines,
+                began=visit.now,
+                received=visit.now,
+                age=rfc9111.initial_age(response.headers, received, received),
+                lifetime=self._terms.lifetime(request, status, headers, control, received),
+                size=len(whole),
+                body=whole if len(whole) <= entries.INLINE else None,
+                mark=randbits(64).to_bytes(8, "big"),
+                tags=tags,
+                shared=self._terms.is_shared(control),
+                took=self._clock() - began,
+            )
+        )
+        visit.hint = Hint(vary, tags, len(whole) > entries.INLINE)
+        self._learnt.note(visit.url.key, visit.credentials, visit.hint)
+        visit.name = variant(vary, request.headers)
+        yield from self._store(visit, whole, renewed=request.repeated is not None)
+        return response
+
+    def _store(self, visit: Visit, whole: bytes | None, *, renewed: bool) -> Action[None]:
+        """Store the entry under its variant; `whole` is its body, None if that is stored already. What fails is not stored."""
+        entry, control = visit.entry, visit.control
+        assert entry is not None
+        assert control is not None
+        ttl = round(self._terms.kept(entry, control) * SECOND)
+        vary, most = "\n".join(visit.hint.vary), self._terms.max_variants
+        args = (visit.lead, visit.token, visit.name, vary, ttl, most, entries.encode(entry))
+        self._counts.stored(0 if whole is None else len(whole), renewed=renewed)
+        try:
+            if entry.body is not None:
+                yield from Store((visit.url.key,), args)
+                return
+            if whole is not None:
+                visit.body = entries.framed(whole, entry.mark)
+            elif visit.body is None:
+                visit.body = yield from Get(visit.body_key)
+            if visit.body is not None:
+                yield from Store((visit.url.key, visit.body_key), (*args, visit.body))
+                return
+        except StorageUnavailable as exc:
+            logger.debug("a response could not be stored: %s", exc)
+            return
+        except StorageError as exc:  # there is no room for it
+            logger.debug("a response could not be stored: %s", exc)
+            self._learnt.note(visit.url.key, visit.credentials, replace(visit.hint, refused=True))
+        yield from _quietly(Release((visit.url.key,), (visit.lead, visit.token)))
+
+    def refused(self, response: Response, request: Request, why: str, reason: str) -> Response:
+        """Say that a response of the app is not stored, and why."""
+        self._counts.miss(request.path, reason)
+        return self.told(response, f"fwd={why}; detail={reason}")
+
+    def told(self, response: Response, status: str) -> Response:
+        """Say in a response what the cache did (RFC 9211), and nothing that is for the cache alone."""
+        response.headers.remove(self._terms.tags_header)
+        response.headers.add("cache-status", f"{answers.CACHE}; {status}")
+        return response
+
+    def _drop(self, request: Request, visit: Visit, status: int) -> None:
+        """Give up; and forget the entry whose place was taken by a response that is not stored, so that nobody is led by it."""
+        replaced = 200 <= status < 400 or status in (404, 410)
+        if replaced and visit.entry is not None and not visit.credentials:
+            request.outbox.append(Purge((visit.url.key,)))
+            visit.token = 0
+        give_up(request, visit)
+
+
+def _ask_about(request: Request, entry: Entry) -> None:
+    """Ask the app whether what is stored is still right, in place of what the client asked (RFC 9111 §4.3.1)."""
+    etag = entry.header("etag")
+    request.amend("if-none-match", None if etag is None or etag.startswith(MADE) else etag)
+    request.amend("if-modified-since", entry.header("last-modified"))
+    for name in ("if-match", "if-unmodified-since", "if-range", "range"):
+        request.amend(name, None)
+
+
+def _has_what_it_takes(request: Request, visit: Visit, entry: Entry) -> bool:
+    """Whether the answer can be made if the app says that the entry is right: nobody can ask it again."""
+    if entry.body is not None or not answers.wants_body(request, entry):
+        return True
+    return visit.body is not None and entries.unframed(visit.body, entry.mark) is not None
+
+
+def _quietly(op: Op[Any]) -> Action[None]:
+    """Ask for what one can do without."""
+    try:
+        yield from op
+    except StorageError as exc:
+        logger.debug("%s: %s", type(op).__name__, exc)
