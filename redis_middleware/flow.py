@@ -8,6 +8,7 @@ A flow is a generator. It yields *effects* and is resumed with their answer:
 | `response = yield from proceed()` | `Next` | the response of the rest of the stack and the app, its body still to come |
 | `whole = yield from body(limit)` | `Body` | the whole body once it has gone out; None if it was cut short or is too long |
 | `yield from sleep(seconds)` | `Sleep` | None, later |
+| `answers = yield from ask(app, urls)` | `Ask` | what an app answers; for actions from outside a request |
 
 and it returns the response; or None to step aside before `proceed()`, or to leave the response as it is after it. So a
 whole layer is
@@ -33,14 +34,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from .asking import Ask
 from .errors import StorageError, fresh
 from .http import Request, Response
 from .ops import Op
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Action", "Effect", "Flow", "Layer", "body", "proceed", "sleep"]
 
@@ -199,14 +198,13 @@ class Turn:
         self.send(results)
 
     def serve(self) -> Generator[Any, Any, Any]:
-        """Answer its ops and sleeps until it wants something else, and return that."""
+        """Answer its ops, sleeps and questions until it wants something else, and return that."""
         while True:
             kind = type(self.effect)
             if kind is tuple:
                 self.answer((yield from execute(self.effect)))
-            elif kind is Sleep:
-                yield self.effect
-                self.send(None)
+            elif kind is Sleep or kind is Ask:
+                self.send((yield self.effect))
             elif kind in (Next, Body, Done, Failed):
                 return self.effect
             else:

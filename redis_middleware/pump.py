@@ -12,6 +12,7 @@ import time
 from collections.abc import Generator
 from typing import Any, TypeVar
 
+from .asking import Ask, aanswered, answered
 from .errors import StorageError
 from .flow import Action, Done, Failed, Sleep, Turn
 from .storage import Storage
@@ -56,6 +57,8 @@ def pump(flow: Generator[Any, Any, Any], storage: Storage, value: Any = None, er
             elif type(effect) is Sleep:
                 time.sleep(effect.seconds)
                 effect = flow.send(None)
+            elif type(effect) is Ask:
+                effect = flow.send(answered(effect, storage))
             else:
                 return effect
     except StopIteration as stop:
@@ -77,6 +80,8 @@ async def apump(flow: Generator[Any, Any, Any], storage: Storage, value: Any = N
             elif type(effect) is Sleep:
                 await asyncio.sleep(effect.seconds)
                 effect = flow.send(None)
+            elif type(effect) is Ask:
+                effect = flow.send(await aanswered(effect))
             else:
                 return effect
     except StopIteration as stop:

@@ -15,6 +15,7 @@ FLOORS = {
     "ops": 0,
     "http": 1,
     "storage": 1,
+    "asking": 2,
     "counting": 2,
     "flow": 2,
     "pump": 2,

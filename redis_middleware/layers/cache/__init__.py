@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .counts import Statistics
 from .layer import ResponseCache
+from .warming import Warmth
 
-__all__ = ["ResponseCache", "Statistics"]
+__all__ = ["ResponseCache", "Statistics", "Warmth"]

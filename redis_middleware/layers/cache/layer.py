@@ -5,7 +5,7 @@ What is decided is decided by `rfc9111`, `caution` and `terms`; `lookup` and `st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import urljoin
 
@@ -23,6 +23,7 @@ from .steps import Purge
 from .storing import Storing
 from .terms import Terms
 from .visit import Visit
+from .warming import BROWSER, Warmth, warm
 
 CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range")
 
@@ -188,6 +189,26 @@ class ResponseCache(Layer):
         if not ops:
             raise TypeError("purge needs tags, a url or a prefix")
         yield from gather(*ops)
+
+    def warm(
+        self,
+        app: Any,
+        urls: Iterable[str] | str,
+        *,
+        headers: Sequence[tuple[str, str]] = BROWSER,
+        at_once: int = 4,
+        progress: Callable[[int, int], object] = lambda done, total: None,
+    ) -> Action[Warmth]:
+        """An action: fill the cache with the responses of an app to these absolute URLs, or to those of its sitemap if `urls`
+        is one URL, of a sitemap in XML or text.
+
+        `app` is the app with the middleware around it. What is outside of the cache, such as a rate limit, does not act; what
+        is fresh stays. `headers` are sent, by default the `Accept-Encoding` of browsers: warm once more with others for other
+        variants. So many are asked for `at_once`; `progress` is called with how many have been answered, and of how many.
+        An ASGI app is started and shut down around that by `run`, but not by `arun`. Raises `ValueError` for what is no
+        absolute URL and no sitemap.
+        """
+        return (yield from warm(self, app, urls, headers=headers, at_once=at_once, progress=progress))
 
     def stats(self, count: int = 10) -> Action[Statistics]:
         """An action: hits, misses and what else was counted, on all workers; with so many of the paths hit and missed most.
