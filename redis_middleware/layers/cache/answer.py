@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...http import Headers, Request, Response
+from . import parts
 from .conditions import UNSATISFIABLE, is_unmodified, part
 from .entry import Entry
 
@@ -41,6 +42,10 @@ def answer(request: Request, entry: Entry, body: bytes, now: int, status: str, h
     if request.method == "HEAD":
         length = [] if entry.status == 204 else [("content-length", str(entry.size))]  # RFC 9110 §8.6
         return _made(entry.status, [*[line for line in lines if line[0].lower() != "content-length"], *own, *length], b"")
+    if (own_part := parts.asked(request, entry)) is not None and entry.part is not None:
+        start = own_part.start - entry.part[0]
+        piece = body[start : start + own_part.end - own_part.start]
+        return _made(206, [*lines, ("content-range", own_part.content_range), *own], piece)
     wanted = part(request.headers, stored, entry.size, _seconds(entry)) if entry.status == 200 else None
     if wanted is UNSATISFIABLE:
         return Response(416, [("content-range", f"bytes */{entry.size}"), *own])

@@ -48,7 +48,9 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
 
     @property
     def can_be_validated(self) -> bool:
-        """Whether the app can say if what is stored is still right: by a validator of its own."""
+        """Whether the app can say if what is stored is still right: by a validator of its own. Parts are fetched again."""
+        if self.part is not None:
+            return False
         return self.header("last-modified") is not None or not (self.header("etag") or MADE).startswith(MADE)
 
 

@@ -22,6 +22,9 @@ PORTS = {"http": "80", "https": "443"}
 NEGOTIATION = ("accept", "accept-charset", "accept-encoding", "accept-language")
 """Lists in which neither case nor space means anything (RFC 9110 §12.5)."""
 
+NO_LISTS = ("authorization", "cookie", "user-agent")
+"""Fields in which a comma means nothing."""
+
 _is_host = re.compile(r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::(\d{1,5}))?", re.ASCII | re.IGNORECASE).fullmatch
 
 TWISTED = ("x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url")
@@ -90,10 +93,13 @@ class Urls:
         return any(fnmatchcase(name, pattern) for pattern in self._ignore)
 
 
-def variant(vary: Iterable[str], headers: Headers) -> str:
-    """The digest of the request's fields that responses vary by; nothing for none (RFC 9111 §4.1)."""
+def variant(vary: Iterable[str], headers: Headers, *, plain: bool = False) -> str:
+    """The digest of the request's fields that responses vary by; nothing for none (RFC 9111 §4.1).
+
+    `plain` believes RFC 9110 §12.5.4 that the order of languages means nothing; some apps take the first of them.
+    """
     names = tuple(vary)
-    return digest(*[part for name in names for part in (name, _selecting(name, headers))]) if names else ""
+    return digest(*[part for name in names for part in (name, _selecting(name, headers, plain))]) if names else ""
 
 
 def digest(*parts: str) -> str:
@@ -105,17 +111,20 @@ def digest(*parts: str) -> str:
     return whole.hexdigest()
 
 
-def _selecting(name: str, headers: Headers) -> str:
+def _selecting(name: str, headers: Headers, plain: bool) -> str:
     """A field of a request in a form in which requests that mean the same look the same, if that is known of the field."""
     lines = headers.getall(name)
     if not lines:
         return "-"  # absent is not empty
     line = ", ".join([line.strip(" \t") for line in lines])
-    if name not in NEGOTIATION or '"' in line:
+    if '"' in line or name in NO_LISTS:
         return "+" + line
+    if name not in NEGOTIATION:
+        return "+" + re.sub(r"[ \t]*,[ \t]*", ",", line)  # RFC 9110 §5.6.1
     found = [re.sub(r"[ \t]*([;=])[ \t]*", r"\1", member.lower()) for member in members(line)]
     # some apps take the first of the languages or types that are wanted equally (§12.5.4); of codings none does
-    return "+" + ",".join(sorted({*found}) if name == "accept-encoding" else found)
+    in_any_order = name == "accept-encoding" or (plain and name == "accept-language")
+    return "+" + ",".join(sorted({*found}) if in_any_order else found)
 
 
 def _rewritten(request: Request) -> tuple[str, ...]:

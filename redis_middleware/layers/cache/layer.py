@@ -13,12 +13,14 @@ from ...errors import ConfigurationError, StorageError
 from ...flow import Action, Flow, Layer, proceed
 from ...http import Request, Response, unavailable
 from ...ops import Op, gather
+from . import rfc9111
 from .caution import Caution
 from .counts import Counts, Statistics
 from .key import Url, Urls
 from .learnt import Learnt
 from .lookup import Lookup, give_up
 from .purges import KEPT, MOST, PREFIXES, MarkPrefix, MarkTag, tag_key
+from .rfc9111 import Control
 from .steps import Purge
 from .storing import Storing
 from .terms import Terms
@@ -147,17 +149,34 @@ class ResponseCache(Layer):
     def _unsafe(self, request: Request) -> Flow:
         """A method that may change something: what it succeeds in makes what is stored wrong (RFC 9111 §4.4)."""
         response = yield from proceed()
-        if request.method not in ("OPTIONS", "TRACE") and 200 <= response.status < 400:
-            url = self._urls.of(request, strict=False)
-            if isinstance(url, str):
-                return self._storing.told(response, f"fwd=method; detail={url}")
-            for other in {url, *self._named(url, response)}:
-                request.outbox.append(Purge((other.key,)))
+        if request.method in ("OPTIONS", "TRACE") or not 200 <= response.status < 400:
+            return self._storing.told(response, "fwd=method")
+        url = self._urls.of(request, strict=False)
+        if isinstance(url, str):
+            return self._storing.told(response, f"fwd=method; detail={url}")
+        purges = [Purge((other.key,)) for other in {url, *self._named(url, response)}]
+        if self._terms.conformance and request.method == "POST" and self._is_for_get(url, response):
+            try:
+                yield from gather(*purges)
+                visit = self._lookup.visit(request, url)
+                yield from self._lookup.look(request, visit, leading=True)
+            except StorageError:
+                pass
+            else:
+                visit.why = "method"
+                return (yield from self._storing.passed(request, visit, response))
+        request.outbox += purges
         return self._storing.told(response, "fwd=method")
 
-    def _named(self, url: Url, response: Response) -> Iterable[Url]:
+    def _is_for_get(self, url: Url, response: Response) -> bool:
+        """Whether the response to a POST says that it is what a GET would get, and for how long (RFC 9110 §9.3.3)."""
+        control = Control.of(response.headers)
+        named = self._named(url, response, ("content-location",))
+        return response.status == 200 and rfc9111.is_explicit(response.headers, control) and url in named
+
+    def _named(self, url: Url, response: Response, names: Sequence[str] = ("location", "content-location")) -> Iterable[Url]:
         """The URLs of the same origin that a response names."""
-        for name in ("location", "content-location"):
+        for name in names:
             for line in response.headers.getall(name):
                 try:
                     other = self._urls.parse(urljoin(url.text, line))

@@ -19,6 +19,7 @@ from ...http import Headers, Repeat, Request, Response
 from ...ops import Get, Op, gather
 from . import answer as answers
 from . import entry as entries
+from . import parts
 from .counts import Counts
 from .entry import Entry
 from .key import Url, variant
@@ -47,7 +48,8 @@ class Lookup:
         """What a request wants, as far as it is known before one looks."""
         credentials = self._terms.has_credentials(request.headers)
         hint = self._learnt.of(url.key, credentials)
-        return Visit(url, variant(hint.vary, request.headers), hint, credentials, self._terms.demand(request.headers))
+        name = variant(hint.vary, request.headers, plain=self._terms.conformance)
+        return Visit(url, name, hint, credentials, self._terms.demand(request.headers))
 
     def answered(self, request: Request, visit: Visit) -> Action[Response | None]:
         """The answer from what is stored; None if the app has to be asked. Waits for who asks it already."""
@@ -94,7 +96,7 @@ class Lookup:
             self._note(request, visit, found)
             if (visit.name, visit.hint.tags) == asked:
                 visit.body = bodies[0] if bodies else None
-                self._judge(visit, marks)
+                self._judge(request, visit, marks)
                 return
         visit.found(None)  # it changes faster than one can look
 
@@ -121,7 +123,7 @@ class Lookup:
         visit.why = "vary-miss" if vary else "uri-miss"
         if vary != visit.hint.vary:
             visit.hint = replace(visit.hint, vary=vary)
-            visit.name = variant(vary, request.headers)
+            visit.name = variant(vary, request.headers, plain=self._terms.conformance)
         entry = None if found.entry is None else entries.decode(found.entry)
         visit.found(entry)
         if found.entry is not None and entry is None and not visit.broken:
@@ -133,7 +135,7 @@ class Lookup:
         if visit.hint is not NOTHING:
             self._learnt.note(visit.url.key, visit.credentials, visit.hint)
 
-    def _judge(self, visit: Visit, marks: Iterable[bytes | None]) -> None:
+    def _judge(self, request: Request, visit: Visit, marks: Iterable[bytes | None]) -> None:
         """Leave only an entry that may be used for this request, be it stale."""
         entry = visit.entry
         if entry is None:
@@ -146,6 +148,9 @@ class Lookup:
         if last.hard >= entry.began or (visit.credentials and not entry.shared):
             visit.found(None)
             visit.why = "miss"
+        elif entry.part is not None and parts.asked(request, entry) is None:
+            visit.found(None)
+            visit.beside, visit.why = entry, "partial"
         visit.purged = last.soft if last.soft >= entry.began else 0
 
     def _usable(self, request: Request, visit: Visit) -> Action[Response | None]:

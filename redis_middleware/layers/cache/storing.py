@@ -21,7 +21,7 @@ from ...http import Headers, Pulse, Request, Response, unavailable
 from ...ops import Get, Op
 from . import answer as answers
 from . import entry as entries
-from . import rfc9111
+from . import parts, rfc9111
 from .counts import Counts
 from .entry import MADE, Entry
 from .key import variant
@@ -78,7 +78,7 @@ class Storing:
                 return None  # the lead lapses by itself: an app in trouble is not asked again at once
         if validating and response.status == 304 and entry is not None:
             return (yield from self._validated(request, visit, response, began))
-        return (yield from self._passed(request, visit, response, began))
+        return (yield from self.passed(request, visit, response, began))
 
     def _failed(self, request: Request, visit: Visit) -> None:
         """Let the next one try; after a repeat, which nobody has waited for, in a while."""
@@ -135,22 +135,22 @@ class Storing:
             self._drop(request, visit, entry.status)
         return unavailable() if answer is None else answer  # the body went this very moment: the client may ask again
 
-    def _passed(self, request: Request, visit: Visit, response: Response, began: float) -> Flow:
-        """Pass the app's response on, and store it."""
-        received = visit.now / SECOND
+    def passed(self, request: Request, visit: Visit, response: Response, began: float | None = None) -> Flow:
+        """Pass the app's response on, and store it. `began` is when the app was asked, if that is to be told."""
+        now = visit.now / SECOND
         control = Control.of(response.headers)
         tags = self._terms.tags(response)
-        refused = self._terms.refusal(request, response.status, response.headers, control, received)
+        refused = self._terms.refusal(request, response.status, response.headers, control, now)
         if refused is not None or not visit.token:
             lasting = refused is not None and response.status not in ASKED_FOR
-            self._learnt.note(visit.url.key, visit.credentials, replace(visit.hint, refused=lasting))
+            if request.method != "POST":
+                self._learnt.note(visit.url.key, visit.credentials, replace(visit.hint, refused=lasting))
             self._drop(request, visit, response.status if lasting else 0)
             reason = refused or ("head" if request.method == "HEAD" else "collapsed")
             return self.refused(response, request, visit.why, reason)
-        status, lines = response.status, rfc9111.storable(response.headers, control)
-        lines = [line for line in lines if line[0].lower() != self._terms.tags_header]
+        status = response.status
+        lines = [line for line in rfc9111.storable(response.headers, control) if line[0].lower() != self._terms.tags_header]
         headers = Headers.received(lines)
-        vary = rfc9111.vary(headers)
         self.told(response, f"fwd={visit.why}; stored")
         if request.repeated is None:
             self._counts.miss(request.path)
@@ -160,29 +160,55 @@ class Storing:
             self._learnt.note(visit.url.key, visit.credentials, replace(visit.hint, refused=True))
             yield from _quietly(Release((visit.url.key,), (visit.lead, visit.token)))
             return response
-        if "etag" not in headers and status == 200:
-            lines.append(("etag", f'{MADE}{blake2b(whole, digest_size=12).hexdigest()}"'))
-        visit.found(
-            Entry(
-                status=status,
-                lines=lines,
-                began=visit.now,
-                received=visit.now,
-                age=rfc9111.initial_age(response.headers, received, received),
-                lifetime=self._terms.lifetime(request, status, headers, control, received),
-                size=len(whole),
-                body=whole if len(whole) <= entries.INLINE else None,
-                mark=randbits(64).to_bytes(8, "big"),
-                tags=tags,
-                shared=self._terms.is_shared(control),
-                took=self._clock() - began,
-            )
+        kept = self._kept(visit, status, headers, whole)
+        if kept is None:
+            yield from _quietly(Release((visit.url.key,), (visit.lead, visit.token)))
+            return response
+        status, lines, part, whole = kept
+        entry = Entry(
+            status=status,
+            lines=lines,
+            began=visit.now,
+            received=visit.now,
+            age=rfc9111.initial_age(response.headers, now, now),
+            lifetime=self._terms.lifetime(request, status, headers, control, now),
+            size=len(whole),
+            body=whole if len(whole) <= entries.INLINE else None,
+            mark=randbits(64).to_bytes(8, "big"),
+            tags=tags,
+            shared=self._terms.is_shared(control),
+            part=part,
+            took=0.0 if began is None else self._clock() - began,
         )
-        visit.hint = Hint(vary, tags, len(whole) > entries.INLINE)
+        visit.found(entry)
+        visit.hint = Hint(rfc9111.vary(headers), tags, entry.body is None)
         self._learnt.note(visit.url.key, visit.credentials, visit.hint)
-        visit.name = variant(vary, request.headers)
+        visit.name = variant(visit.hint.vary, request.headers, plain=self._terms.conformance)
         yield from self._store(visit, whole, renewed=request.repeated is not None)
         return response
+
+    def _kept(
+        self, visit: Visit, status: int, headers: Headers, whole: bytes
+    ) -> tuple[int, list[tuple[str, str]], tuple[int, int] | None, bytes] | None:
+        """What is kept: status, fields, of what the body is a part, and the body; None if it is not what the response says."""
+        lines, place = list(headers), None
+        if status == 206:
+            part = parts.sent(headers)
+            if part is None or part.end - part.start != len(whole):
+                return None
+            together = parts.joined(visit.beside, self._beside(visit), part, whole, headers)
+            part, whole = together if len(together[1]) <= self._terms.max_body_bytes else (part, whole)
+            lines = [line for line in lines if line[0].lower() not in ("content-range", "content-length")]
+            status, place = (200, None) if len(whole) == part.whole else (206, (part.start, part.whole))
+        if status == 200 and "etag" not in headers:
+            lines.append(("etag", f'{MADE}{blake2b(whole, digest_size=12).hexdigest()}"'))
+        return status, lines, place, whole
+
+    def _beside(self, visit: Visit) -> bytes | None:
+        """The body of the part that is stored already."""
+        if visit.beside is None or visit.beside.body is not None or visit.body is None:
+            return visit.beside.body if visit.beside else None
+        return entries.unframed(visit.body, visit.beside.mark)
 
     def _store(self, visit: Visit, whole: bytes | None, *, renewed: bool) -> Action[None]:
         """Store the entry under its variant; `whole` is its body, None if that is stored already. What fails is not stored."""

@@ -10,7 +10,7 @@ from typing import Literal
 
 from ...errors import ConfigurationError
 from ...http import Headers, Request, Response, content_length
-from . import rfc9111
+from . import parts, rfc9111
 from .caution import Caution
 from .entry import Entry
 from .purges import KEPT
@@ -79,10 +79,11 @@ class Terms:
         """Why a response is not stored, in a word; None if it may be."""
         authorized = "authorization" in request.headers
         lasting = self._with_ttl(request, headers, control)
-        refused = rfc9111.refusal(request.method, status, lasting, Control.of(lasting), authorized=authorized, now=now)
+        method = "GET" if request.method == "POST" else request.method  # who asks about one has seen to it that it is for GET
+        refused = rfc9111.refusal(method, status, lasting, Control.of(lasting), authorized=authorized, now=now)
         if refused is not None:
             return refused
-        if status in ASKED_FOR:
+        if status in ASKED_FOR and (status != 206 or parts.sent(headers) is None):
             return "partial"
         if (refused := self.unwise(request, status, lasting, control)) is not None:
             return refused

@@ -28,6 +28,8 @@ class Visit:
     entry: Entry | None = None
     control: Control | None = None
     """What the entry says about caching."""
+    beside: Entry | None = None
+    """What is stored, but is a part that does not answer this request."""
     body: bytes | None = None
     purged: int = 0
     """When the entry was purged softly, if it was."""

@@ -309,7 +309,7 @@ def test_parts_of_what_is_stored(site: Site, size: int) -> None:
 
 def test_a_part_that_the_app_sends_is_not_stored_for_the_whole(site: Site) -> None:
     site.status, site.headers = 206, [*MINUTE, ("content-range", "bytes 0-0/10")]
-    assert told(site.get(range="bytes=0-0")) == "fwd=uri-miss; detail=partial"
+    assert told(site.get(range="bytes=0-0")) == "fwd=uri-miss; stored"
     site.status, site.headers = 200, list(MINUTE)
     assert is_stored(site.get())
     assert is_hit(site.get())
@@ -580,3 +580,41 @@ def test_a_method_in_a_field_does_not_keep_what_has_changed(site: Site) -> None:
 def test_options_out_of_range_are_errors_at_once(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         ResponseCache(**options)
+
+
+# What a POST says that a GET would get (RFC 9110 §9.3.3)
+
+
+@pytest.fixture
+def form(edge: Edge, storage: Storage) -> Site:
+    return Site(edge, storage, [*MINUTE, ("content-location", "/form")], conformance=True)
+
+
+def test_a_plain_cache_stores_the_response_to_a_post_for_get(form: Site) -> None:
+    assert told(form.call("POST", "/form")) == "fwd=method; stored"
+    answer = form.get("/form")
+    assert (answer.body, is_hit(answer)) == (b"1", True)
+    assert told(form.call("POST", "/form")) == "fwd=method; stored"
+    assert form.get("/form").body == b"2"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("content-location", "/form")],
+        MINUTE,
+        [*MINUTE, ("content-location", "/other")],
+        [("cache-control", "no-store, max-age=60"), ("content-location", "/form")],
+    ],
+)
+def test_not_if_it_does_not_say_so(form: Site, headers: list[tuple[str, str]]) -> None:
+    form.headers = headers
+    assert not is_stored(form.call("POST", "/form"))
+    form.headers = list(MINUTE)
+    assert is_stored(form.get("/form"))
+
+
+def test_a_careful_one_does_not(edge: Edge, storage: Storage) -> None:
+    site = Site(edge, storage, [*MINUTE, ("content-location", "/form")])
+    assert told(site.call("POST", "/form")) == "fwd=method"
+    assert is_stored(site.get("/form"))

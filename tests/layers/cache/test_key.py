@@ -240,6 +240,7 @@ def test_4_1_all_fields_have_to_match() -> None:
     [
         ("x-a", "1, 2", ["1", "2"]),  # several lines are one list
         ("x-a", " 1\t", "1"),  # space around a value is none of it
+        ("x-a", "1,2", " 1\t,  2 "),
         ("accept-encoding", "gzip, br", "br,gzip"),
         ("accept-encoding", "GZIP;q=1.0 , br ; q=0.5", "br;q=0.5,gzip; q=1.0"),
         ("accept-encoding", "gzip, gzip", "gzip"),
@@ -262,9 +263,10 @@ def test_4_1_what_means_the_same_matches(name: str, one: list[str] | str, other:
         ("accept", 'text/html;x="A"', 'text/html;x="a"'),
         ("x-a", "a", "A"),  # nothing is known of other fields
         ("x-a", "1, 2", "2, 1"),
-        ("x-a", "1,2", "1, 2"),
         ("x-a", "1", "1,"),
         ("x-a", "a b", "a  b"),
+        ("x-a", '"1,2"', '"1, 2"'),
+        ("cookie", "a=1,2", "a=1, 2"),
         ("x-a", '"a"', "a"),
         ("x-a", 'a"b', "ab"),
         ("origin", "https://a.example", "https://a.example,"),
@@ -272,6 +274,11 @@ def test_4_1_what_means_the_same_matches(name: str, one: list[str] | str, other:
 )
 def test_4_1_what_an_app_may_tell_apart_does_not(name: str, one: str, other: str) -> None:
     assert not same(name, one, other)
+
+
+def test_4_1_a_plain_cache_takes_languages_in_any_order() -> None:
+    one, other = (variant(["accept-language"], Headers([("accept-language", line)]), plain=True) for line in ("de,en", "en, de"))
+    assert one == other
 
 
 def test_4_1_a_url_tells_nothing_of_a_variant() -> None:
