@@ -25,8 +25,8 @@ from redis_middleware import (
     run,
 )
 from redis_middleware.cli.processes import Server
-from redis_middleware.layers.rate_limit import ClientAddress, Limit, header
 from redis_middleware.counting.top import Add
+from redis_middleware.layers.rate_limit import ClientAddress, Limit, header
 from redis_middleware.storage import Storage
 
 from .conftest import Clock
