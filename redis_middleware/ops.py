@@ -16,7 +16,7 @@ into a key where a client could choose the text: it bounds the length, and hides
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from math import ceil
@@ -25,8 +25,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast, overload
 from .errors import StorageError
 
 __all__ = [
-    "MAX_TTL", "Arg", "Delete", "Foreign", "Get", "Keep", "Op", "Script", "Set", "SetIfAbsent", "Table", "Touch", "gather",
-    "milliseconds", "perform",
+    "MAX_TTL", "Arg", "Delete", "Foreign", "Get", "Inspect", "Inspection", "Keep", "Key", "Node", "Op", "Script", "Set",
+    "SetIfAbsent", "Table", "Touch", "Unavailable", "gather", "milliseconds", "perform",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -43,6 +43,12 @@ MAX_TTL = 2**53 / 1000
 
 class Foreign(str):
     """A key that another program named: taken as it is, without the storage's prefix."""
+
+    __slots__ = ()
+
+
+class Key(str):
+    """A key in a command of `Inspect`: the storage puts its prefix in front of it."""
 
     __slots__ = ()
 
@@ -208,6 +214,53 @@ class Script(Op[T]):
     def parse(self, reply: Any, /) -> T:
         """The answer, made from the reply of Lua."""
         return cast(T, reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Stands where a reply is missing, and says why in a word or two: never a name, an address or a key."""
+
+    reason: str
+    """The first word of what the server answered (`NOPERM`), or what became of the connection (`timeout`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What one server said: a reply or an `Unavailable` for each command; or one `Unavailable`, if it said nothing at all."""
+
+    replies: tuple[Any, ...] | Unavailable
+    seconds: float
+    """How long that took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a storage knows of itself without asking anybody, and what its servers said: none for one that has no server."""
+
+    facts: Mapping[str, Any]
+    """`kind` is what it is: `"memory"`, `"redis"`. The rest is its own, and may hold what is not to be shown to everybody."""
+    nodes: tuple[Node, ...] = ()
+
+
+@dataclass(slots=True)
+class Inspect(Op[Inspection]):
+    """Ask a storage how it is: its own facts, and the replies of its servers to `commands`, in one trip.
+
+    A command is a tuple of texts; a `Key` among them gets the storage's prefix. All that a batch inspects is answered within
+    the least `budget` of it, in seconds, and not over the connections of the other ops: that these are all busy is no outage.
+    It never raises for a command that was refused, nor for a server that is lost: an `Unavailable` stands in its place.
+
+    `everywhere` asks each primary of a Cluster; else the one goes that has the keys. A storage without servers gives its
+    facts alone; a `Table` has them if it has a method `facts()` that returns a mapping.
+    """
+
+    commands: tuple[tuple[str, ...], ...]
+    budget: float = 0.8
+    everywhere: bool = False
+
+    def apply(self, table: Table, now: int, /) -> Inspection:
+        facts = getattr(table, "facts", None)
+        return Inspection({} if facts is None else facts())
 
 
 @overload

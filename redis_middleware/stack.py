@@ -98,7 +98,7 @@ class Stack:
 
 
 def checked(layers: Iterable[Layer]) -> tuple[Layer, ...]:
-    """The layers, if that is what they are; else `ConfigurationError`."""
+    """The layers, if that is what they are; else `ConfigurationError`. Those that are `outermost` come first."""
     layers = tuple(layers)
     for layer in layers:
         name = layer.__name__ if isinstance(layer, type) else type(layer).__name__
@@ -108,7 +108,7 @@ def checked(layers: Iterable[Layer]) -> tuple[Layer, ...]:
             raise ConfigurationError(f"{name} is no layer: it needs eager (a bool), kinds and __call__(request)")
         if not getattr(layer, "kinds", None) or not KINDS.issuperset(layer.kinds):
             raise ConfigurationError(f"{name}.kinds must be a frozenset of {sorted(KINDS)}")
-    return layers
+    return tuple(sorted(layers, key=lambda layer: not getattr(layer, "outermost", False)))
 
 
 def _inwards(layers: Sequence[Layer], request: Request, turns: list[Turn]) -> Generator[Any, Any, Response | Exception]:

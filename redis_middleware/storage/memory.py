@@ -112,6 +112,7 @@ class _Entries:
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.bytes = 0
+        self.evicted = 0
         self.now = 0
         self.index: dict[str, _Entry] = {}
         self._used: tuple[OrderedDict[str, None], ...] = tuple(OrderedDict() for _ in Keep)
@@ -182,6 +183,12 @@ class _Entries:
                     keys.move_to_end(oldest)
                     continue
                 self._remove(oldest, self.index[oldest])
+                self.evicted += 1
+
+    def facts(self) -> dict[str, object]:
+        """What there is to know: see `Inspect`."""
+        keys = len(self.index)
+        return {"kind": "memory", "used_bytes": self.bytes, "max_bytes": self.max_bytes, "keys": keys, "evicted": self.evicted}
 
     def _remove(self, key: str, entry: _Entry) -> None:
         del self.index[key]

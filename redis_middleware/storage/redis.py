@@ -29,8 +29,9 @@ from redis.client import NEVER_DECODE
 from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, ReadOnlyError, RedisClusterException
 
 from ..errors import ConfigurationError, StorageError, StorageUnavailable
-from ..ops import Delete, Foreign, Get, Op, Script, Set, SetIfAbsent, Touch, milliseconds
+from ..ops import Delete, Foreign, Get, Inspect, Op, Script, Set, SetIfAbsent, Touch, milliseconds
 from .connect import Connect, connect
+from .inspection import Inspector
 
 logger = logging.getLogger("redis_middleware")
 
@@ -78,6 +79,7 @@ class RedisStorage:
             raise ConfigurationError(f"max_connections must be at least 1, got {max_connections}")
         self._connect: Connect = connect(target, timeout=timeout, max_connections=max_connections)
         self._prefix = prefix.encode()
+        self._inspector = Inspector(target, prefix)
         self._wait = QUEUE * timeout
         self._max_connections = max_connections
         self._clock = clock
@@ -92,6 +94,11 @@ class RedisStorage:
 
     def execute(self, ops: Sequence[Op[Any]], /) -> list[Any]:
         """Execute a batch by one pipeline. Blocks for at most a few times `timeout`; safe for threads."""
+        if any([type(op) is Inspect for op in ops]):
+            asked, others = _apart(ops)
+            return _together(
+                ops, self._inspector.execute(asked, lambda: self._load(self._gate)), self.execute(others) if others else []
+            )
         if not self._gate.acquire(timeout=self._wait):
             raise self._busy()
         try:
@@ -108,6 +115,11 @@ class RedisStorage:
 
     async def aexecute(self, ops: Sequence[Op[Any]], /) -> list[Any]:
         """Execute a batch by one pipeline of the running event loop's own client."""
+        if any([type(op) is Inspect for op in ops]):
+            asked, others = _apart(ops)
+            running = self._loops.get(asyncio.get_running_loop())
+            found = await self._inspector.aexecute(asked, lambda: self._load(running.gate if running else None))
+            return _together(ops, found, await self.aexecute(others) if others else [])
         if self._connect.asynchronous is None:
             return await asyncio.to_thread(self.execute, ops)
         loop = self._loops.get(asyncio.get_running_loop()) or await self._aopen(self._connect.asynchronous)
@@ -136,12 +148,19 @@ class RedisStorage:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+        self._inspector.close()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop. They open again when they are needed."""
         loop = self._loops.pop(asyncio.get_running_loop(), None)
         if loop is not None:
             await loop.ending.aclose()
+        self._inspector.close()
+
+    def _load(self, gate: BoundedSemaphore | asyncio.Semaphore | None) -> dict[str, int]:
+        """How many connections are in use where the question comes from: by threads, or by its event loop."""
+        free = self._max_connections if gate is None else gate._value
+        return {"in_use": self._max_connections - free, "limit": self._max_connections}
 
     def _open(self) -> Any:
         if self._connect.sync is None:
@@ -287,6 +306,16 @@ def script_digest(lua: str, server_time: bool = True) -> str:
 def _key(prefix: bytes, key: str) -> bytes:
     raw = key.encode("utf-8", "surrogatepass")  # any text is a key, a lone surrogate too
     return raw if type(key) is Foreign else prefix + raw
+
+
+def _apart(ops: Sequence[Op[Any]]) -> tuple[list[Inspect], list[Op[Any]]]:
+    """What goes over a connection of its own, and the rest."""
+    return [op for op in ops if type(op) is Inspect], [op for op in ops if type(op) is not Inspect]
+
+
+def _together(ops: Sequence[Op[Any]], inspections: Sequence[Any], results: Sequence[Any]) -> list[Any]:
+    found, others = iter(inspections), iter(results)
+    return [next(found if type(op) is Inspect else others) for op in ops]
 
 
 def _unknown_scripts(replies: Sequence[Any]) -> list[int]:

@@ -59,6 +59,7 @@ class ResponseCache(Layer):
 
     eager = True
     kinds = frozenset({"http"})
+    concern = "cache"
 
     def __init__(
         self,
@@ -105,7 +106,7 @@ class ResponseCache(Layer):
 
     @property
     def on_error(self) -> str:
-        """What happens while the storage fails."""
+        """What happens when the storage fails."""
         return self._terms.on_error
 
     def __call__(self, request: Request, /) -> Flow:

@@ -1,5 +1,6 @@
-"""The health route: whether the storage works, for probes and for people."""
+"""The health layer: routes and probes that say whether the storage works, what is known of it, and what should be changed."""
 
+from .checks import Thresholds
 from .layer import Health
 
-__all__ = ["Health"]
+__all__ = ["Health", "Thresholds"]

@@ -1,56 +1,243 @@
-"""The layer: answers `GET {prefix}/health` by itself and lets everything else pass."""
+"""The layer: answers its own routes, before any other layer does anything, and lets everything else pass.
+
+| route | says | asks the storage |
+|---|---|---|
+| `GET {prefix}/health` | whether the storage works; the checks, to whom it may concern | at most once a second |
+| `GET {prefix}/stats` | what is known of it, and advice | at most once a second |
+| `POST {prefix}/test` | whether each kind of data works | each time |
+| `GET /livez` | that the process answers | never |
+| `GET /readyz` | whether requests should come here | at most once a second |
+| `GET /startupz` | that it has started | until it has answered once |
+"""
 
 from __future__ import annotations
 
 import time
-from secrets import token_hex
-from typing import ClassVar
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from ...errors import ConfigurationError, StorageError
-from ...flow import Flow, Layer
+from ...flow import Action, Flow, Layer
 from ...http import Request, Response
-from ...ops import Delete, Get, Set, gather
+from ...stack import ACTING, STORAGE
+from .access import UNASKED, Access
+from .advisories import advisories
+from .answers import HEALTH, HTML, JSON, TEXT, Document, Format, chosen, problem
+from .checks import Status, Thresholds, checks_of, grouped, timestamp, worst
+from .facts import Facts, look
+from .readiness import Termination, closed, readiness
+from .readings import Reading, Readings
+from .selftest import self_test
+
+Answer = Generator[Any, Any, Document]
+"""A flow that comes to a document, with a `status` in it."""
+
+Details = Literal["some", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route: its methods, who may ask, how it is answered, and in which formats, the first by default."""
+
+    title: str
+    methods: tuple[str, ...]
+    answer: Callable[[Request, bool], Answer]
+    formats: tuple[Format, ...]
+    details: Details = "some"
+    """Whether everybody gets something, or who sees no details gets nothing."""
+    failed: int = 503
+    """The status code of a document whose status is `fail`."""
 
 
 class Health(Layer):
-    """Answers `GET {prefix}/health`: writes, reads and deletes a key of its own, and says whether that worked.
+    """Answers for the state of the storage and the process: `Health()`, outermost of all layers wherever it stands.
 
-    200 with `{"status": "pass", …}`, or 503 with `{"status": "fail"}` (draft-inadarei-api-health-check-06); never cached.
-    HEAD too; another method is answered 405. It should be the outermost layer, so that no other one answers for it.
+    `prefix` is a path below where the app is mounted; with `probes` there are `/livez`, `/readyz` and `/startupz` beside it.
+    HEAD too; another method is answered 405. `?format=` or `Accept` choose between health+json, JSON, text and HTML.
 
-    `prefix` is a path below where the app is mounted (`/api/redis` by default). Raises `ConfigurationError` for one that
-    does not begin with a slash. One object serves all threads and tasks.
+    Everybody gets the status. Details are for peers in `allow`, addresses and networks, if no proxy stands between (see
+    `access`), and for who sends `Authorization: Bearer` with the `token`. `POST test` is for the same.
+
+    `thresholds` say from where on something is a warning, see `Thresholds`. `drain_on_sigterm` makes a SIGTERM call `drain()`,
+    and passes it on to the server's own handler `drain_delay` seconds later. `clock` counts the second for which a reading
+    serves all who ask: for tests, where time has to be moved.
+
+    Raises `ConfigurationError` for options out of range. One object serves all threads and tasks.
     """
 
     eager: ClassVar[bool] = True
     kinds: ClassVar[frozenset[str]] = frozenset({"http"})
+    outermost: ClassVar[bool] = True
 
-    def __init__(self, *, prefix: str = "/api/redis") -> None:
+    def __init__(
+        self,
+        *,
+        prefix: str = "/api/redis",
+        probes: bool = True,
+        token: str | None = None,
+        allow: str | Iterable[str] = ("127.0.0.0/8", "::1/128"),
+        thresholds: Thresholds = Thresholds(),  # noqa: B008  # it never changes
+        drain_on_sigterm: bool = False,
+        drain_delay: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         if not prefix.startswith("/") or prefix.endswith("/"):
             raise ConfigurationError(f"prefix must begin with a slash and not end with one, got {prefix!r}")
-        self._path = f"{prefix}/health"
+        if not 0 <= drain_delay <= 3600:
+            raise ConfigurationError(f"drain_delay must be 0 to 3600 seconds, got {drain_delay!r}")
+        self._access = Access(allow, token)
+        self._thresholds = thresholds
+        self._readings = Readings(clock)
+        self._draining = False
+        self._started = False
+        self._termination = Termination(self.drain, drain_delay) if drain_on_sigterm else None
+        self._routes = dict(self._made(prefix, probes))
+        if self._termination is not None:
+            self._termination.watch()
+
+    def __repr__(self) -> str:
+        return f"Health({', '.join(self._routes)})"
+
+    @property
+    def draining(self) -> bool:
+        """Whether `drain()` was called."""
+        return self._draining
+
+    def drain(self) -> None:
+        """Let readiness say no from now on, so that no new requests are sent here; those that come are served as ever."""
+        self._draining = True
 
     def __call__(self, request: Request, /) -> Flow:
-        if request.path != self._path:
+        route = self._routes.get(request.path)
+        if route is None:
             return None
-        if request.method not in ("GET", "HEAD"):
-            headers = [("allow", "GET, HEAD"), ("cache-control", "no-store"), ("content-type", "text/plain; charset=utf-8")]
-            return Response(405, headers, b"The health route answers GET and HEAD.\n")
-        key, value = f"h:{token_hex(8)}", token_hex(8).encode()
-        began = time.perf_counter()
-        try:
-            _, read, deleted = yield from gather(Set(key, value, ttl=10), Get(key), Delete(key))
-        except StorageError:
-            return _answer(503, {"status": "fail"})
-        milliseconds = round((time.perf_counter() - began) * 1000, 3)
-        if read != value or not deleted:
-            return _answer(503, {"status": "fail"})
-        observed = {"componentType": "datastore", "observedValue": milliseconds, "observedUnit": "ms", "status": "pass"}
-        return _answer(200, {"status": "pass", "checks": {"storage:responseTime": [observed]}})
+        refusal, wanted = self._refusal(request, route), chosen(request, route.formats)
+        if refusal is not None:
+            return refusal
+        if wanted is None:
+            names = ", ".join([one.name for one in route.formats])
+            return problem(400, "Bad Request", f"format must be one of {names}.")
+        document = yield from route.answer(request, self._access.granted(request) is not None)
+        return wanted.response(route.failed if document["status"] == "fail" else 200, route.title, document)
+
+    def _made(self, prefix: str, probes: bool) -> Iterable[tuple[str, Route]]:
+        reads, health = ("GET", "HEAD"), (HEALTH, JSON, TEXT, HTML)
+        yield f"{prefix}/health", Route("Health", reads, self._health, health)
+        yield f"{prefix}/stats", Route("Statistics", reads, self._stats, (JSON, TEXT, HTML), "all", failed=200)
+        yield f"{prefix}/test", Route("Self-test", ("POST",), self._test, (JSON, TEXT, HTML), "all")
+        if probes:
+            yield "/livez", Route("Alive", reads, self._livez, health)
+            yield "/readyz", Route("Ready", reads, self._readyz, health)
+            yield "/startupz", Route("Started", reads, self._startupz, health)
+
+    def _refusal(self, request: Request, route: Route) -> Response | None:
+        """405, 401 or 403, for who asks wrongly or may not ask."""
+        if request.method not in route.methods:
+            allowed = ", ".join(route.methods)
+            return problem(405, "Method Not Allowed", f"This route answers {allowed}.", [("allow", allowed)])
+        if route.details == "some":
+            return None
+        if self._access.granted(request) is None:
+            if self._access.challenge:
+                return problem(401, "Unauthorized", "A token is needed.", [("www-authenticate", "Bearer")])
+            return problem(403, "Forbidden", "This is not for everybody.")
+        if route.methods == ("POST",) and not self._access.may_start(request):
+            return problem(403, "Forbidden", f"Send the field {UNASKED} with any value, and none of another origin's.")
+        return None
+
+    def _reading(self, request: Request, deep: bool = False) -> Action[Reading]:
+        layers = request.native.get(ACTING, ())
+        key = (deep, id(request.native.get(STORAGE)), *map(id, layers))
+        return self._readings.get(key, partial(_look_at_all, layers) if deep else look)
+
+    def _health(self, request: Request, detailed: bool) -> Answer:
+        facts = (yield from self._reading(request)).facts
+        checks = checks_of(facts, self._thresholds)
+        status = worst([check.status for check in checks])
+        if not detailed:
+            return {"status": status}
+        output = {"output": facts.trouble} if facts.trouble else {}
+        return {"status": status, **output, "checks": grouped(checks, facts.time)}
+
+    def _stats(self, request: Request, detailed: bool) -> Answer:
+        reading = yield from self._reading(request, deep=True)
+        facts, layers = reading.facts, request.native.get(ACTING, ())
+        concerns = [layer.concern for layer in layers if hasattr(layer, "concern")]
+        return {
+            "status": worst([check.status for check in checks_of(facts, self._thresholds)]),
+            "time": timestamp(facts.time),
+            "storage": facts.storage,
+            "times": {"ping_ms": _ms(facts.ping), "write_ms": _ms(facts.write)},
+            "nodes": facts.nodes,
+            "layers": facts.layers,
+            "advisories": [one.document() for one in advisories(facts, concerns, reading.before)],
+        }
+
+    def _test(self, request: Request, detailed: bool) -> Answer:
+        return (yield from self_test())
+
+    def _livez(self, request: Request, detailed: bool) -> Answer:
+        return {"status": "pass"}
+        yield
+
+    def _readyz(self, request: Request, detailed: bool) -> Answer:
+        if self._termination is not None:
+            self._termination.watch()
+        if self._draining:
+            return {"status": "fail"} | ({"output": "draining"} if detailed else {})
+        facts = (yield from self._reading(request)).facts
+        layers = request.native.get(ACTING, ())
+        status = readiness(layers, facts.works, self._draining)
+        if not detailed:
+            return {"status": status}
+        output = {"output": facts.trouble} if facts.trouble else {}
+        return {"status": status, **output, "checks": _of_layers(layers, facts)}
+
+    def _startupz(self, request: Request, detailed: bool) -> Answer:
+        if not self._started:
+            self._started = (yield from self._reading(request)).facts.works
+        return {"status": "pass" if self._started else "warn"}
 
 
-def _answer(status: int, document: dict[str, object]) -> Response:
-    headers = [("content-type", "application/health+json"), ("cache-control", "no-store")]
-    return Response(status, headers, msgspec.json.encode(document))
+def _look_at_all(layers: Sequence[Any]) -> Action[Facts]:
+    """The storage, and what the layers count."""
+    facts = yield from look(deep=True)
+    connections = facts.storage.get("connections", {"in_use": 0, "limit": 1})
+    busy = connections["in_use"] >= connections["limit"]  # to wait for one might take longer than the route has
+    trouble, told = facts.trouble or ("busy" if busy else None), []
+    for layer in layers:
+        about: dict[str, Any] = {"layer": type(layer).__name__}
+        about |= {name: getattr(layer, name) for name in ("concern", "on_error") if hasattr(layer, name)}
+        if callable(getattr(layer, "stats", None)):
+            about["stats"] = {"unavailable": trouble} if trouble else (yield from _counted(layer.stats()))
+        told.append(about)
+    return replace(facts, layers=tuple(told))
+
+
+def _counted(stats: Action[Any]) -> Action[Any]:
+    """What a layer counts, as plain values."""
+    try:
+        return msgspec.to_builtins((yield from stats), enc_hook=str)
+    except StorageError:
+        return {"unavailable": "failed"}
+
+
+def _of_layers(layers: Sequence[Any], facts: Facts) -> Mapping[str, Any]:
+    """A check for each layer that says what it does without the storage."""
+    found: dict[str, Any] = {}
+    for layer in layers:
+        if not hasattr(layer, "on_error"):
+            continue
+        status: Status = "pass" if facts.works else "fail" if closed([layer]) else "warn"
+        name = f"{type(layer).__name__}:storage"
+        told = {"componentType": "component", "status": status, "time": timestamp(facts.time)}
+        found.setdefault(name, []).append(told | ({} if facts.works else {"output": facts.trouble}))
+    return found
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)

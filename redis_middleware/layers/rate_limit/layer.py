@@ -67,6 +67,7 @@ class RateLimit(Layer):
     """
 
     kinds = frozenset({"http", "websocket"})
+    concern = "limits"
 
     def __init__(
         self,
@@ -136,6 +137,11 @@ class RateLimit(Layer):
     def eager(self) -> bool:
         """Whether its ops depend on the request alone."""
         return self._eager
+
+    @property
+    def on_error(self) -> OnError:
+        """What happens when the storage fails."""
+        return self._on_error
 
     def __repr__(self) -> str:
         return f"RateLimit({', '.join(repr(rule.terms.limit) for rule in self._counter.rules)})"

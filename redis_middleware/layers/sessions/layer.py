@@ -83,6 +83,7 @@ class Sessions(Layer):
 
     eager = True
     kinds = frozenset({"http", "websocket"})
+    concern = "sessions"
 
     def __init__(
         self,
@@ -141,6 +142,11 @@ class Sessions(Layer):
         self.persistent = persistent
         self._save_on_error = save_on_error
         self._on_error = on_error
+
+    @property
+    def on_error(self) -> Literal["closed", "open"]:
+        """What happens when the storage fails."""
+        return self._on_error
 
     def __repr__(self) -> str:
         return f"Sessions(cookie={self.cookie.name!r})"
