@@ -1,6 +1,6 @@
 """`python -m benchmarks`: measure what the middleware costs, print a Markdown table, and keep the numbers.
 
-Progress goes to stderr, the result to stdout. Takes about four minutes on two cores, `--full` half an hour.
+Progress goes to stderr, the result to stdout. Takes about five minutes on two cores, `--full` more than half an hour.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from . import direct, report, rounds
+from .cache import measure as caches
+from .cache import report as cache_report
+from .cache.contenders import CONTENDERS as CACHES
 from .machine import machine
+from .peers import environments
 from .servers import PLATFORMS
 from .sessions import measure as sessions
 from .sessions import report as session_report
-from .sessions.contenders import CONTENDERS
-from .sessions.peers import environments
+from .sessions.contenders import CONTENDERS as SESSIONS
 
 SHORT = {"starts": 2, "rounds": 20, "requests": 400}
 FULL = {"starts": 10, "rounds": 40, "requests": 400}
@@ -40,14 +43,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say("the edges called directly")
     called = direct.measure(plan.requests, plan.starts * plan.rounds)
     series = rounds.measure(plan, say)
-    session_plan = _session_plan(options, plan)
-    places = environments([contender.peer for contender in session_plan.contenders], say)
-    session_series = sessions.measure(session_plan, places, say)
-    texts = [report.markdown(facts, series, called), session_report.markdown(session_series, places, session_plan)]
+    session_plan, cache_plan = _session_plan(options, plan), _cache_plan(options, plan)
+    session_places = environments([contender.peer for contender in session_plan.contenders], say)
+    cache_places = environments([contender.peer for contender in cache_plan.contenders], say)
+    session_series = sessions.measure(session_plan, session_places, say)
+    cache_series = caches.measure(cache_plan, cache_places, say)
+    texts = [
+        report.markdown(facts, series, called),
+        session_report.markdown(session_series, session_places, session_plan),
+        cache_report.markdown(cache_series, cache_places, cache_plan),
+    ]
     text = "\n".join(text for text in texts if text)
     print(text, end="")
     if options.json:
-        document = report.document(facts, series, called) | session_report.document(session_series, places)
+        document = {
+            **report.document(facts, series, called),
+            **session_report.document(session_series),
+            **cache_report.document(cache_series),
+            "peers": session_places.versions | cache_places.versions,
+            "missing_peers": session_places.missing | cache_places.missing,
+        }
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if options.write:
         report.replace_measured(options.write, text)
@@ -64,8 +79,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--requests", type=_count, help=f"requests of a round to each stack ({SHORT['requests']})")
     parser.add_argument("--concurrency", type=_count, default=16, help="connections, each with one request at a time (16)")
     parser.add_argument("--apps", nargs="*", choices=apps, default=apps, help="what is served; nothing: no servers")
-    keys = [contender.key for contender in CONTENDERS]
+    keys = [contender.key for contender in SESSIONS]
     parser.add_argument("--sessions", nargs="*", choices=keys, default=keys, help="whose sessions are compared; nothing: none")
+    keys = [contender.key for contender in CACHES]
+    parser.add_argument("--caches", nargs="*", choices=keys, default=keys, help="whose caches are compared; nothing: none")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write all numbers to this file")
     parser.add_argument("--write", type=Path, metavar="PATH", help=f"put the tables into this file, after {report.BEGIN}")
     return parser.parse_args(arguments)
@@ -88,10 +105,21 @@ def _plan(options: argparse.Namespace) -> rounds.Plan:
 def _session_plan(options: argparse.Namespace, plan: rounds.Plan) -> sessions.Plan:
     """A third of the rounds, and a quarter of the requests: there are five cases of every contender."""
     return sessions.Plan(
-        [contender for contender in CONTENDERS if contender.key in options.sessions],
+        [contender for contender in SESSIONS if contender.key in options.sessions],
         starts=plan.starts,
         rounds=max(plan.rounds // 3, 1),
         requests=max(plan.requests // 4, 1),
+        concurrency=plan.concurrency,
+    )
+
+
+def _cache_plan(options: argparse.Namespace, plan: rounds.Plan) -> caches.Plan:
+    """Half of the starts, which take long, a third of the rounds, and half of the requests: only hits are put under load."""
+    return caches.Plan(
+        [contender for contender in CACHES if contender.key in options.caches],
+        starts=max(plan.starts // 2, 1),
+        rounds=max(plan.rounds // 3, 1),
+        requests=max(plan.requests // 2, 1),
         concurrency=plan.concurrency,
     )
 

@@ -1,6 +1,7 @@
 """The load: an HTTP/1.1 client on asyncio's transports, as light as it can be, so that the server is what is measured.
 
-Each connection is kept alive and has one request under way at a time. An answer other than 200 ends the measurement.
+Each connection is kept alive and has one request under way at a time. An answer of another status than the expected one
+ends the measurement.
 """
 
 from __future__ import annotations
@@ -8,17 +9,22 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import repeat
 
 from redis_middleware.cli.processes import HOST
 
+FIELDS = {"Host": "localhost", "User-Agent": "benchmark", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
+"""What every request says."""
 
-def get(path: str = "/", cookie: str = "") -> bytes:
-    """The bytes of a GET request."""
-    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: benchmark\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\n"
-    return (head + (f"Cookie: {cookie}\r\n" if cookie else "") + "\r\n").encode()
+
+def get(path: str = "/", cookie: str = "", **fields: str) -> bytes:
+    """The bytes of a GET request. More `fields` are said beside the usual ones, or in their place."""
+    said = FIELDS | ({"Cookie": cookie} if cookie else {}) | fields
+    lines = (f"{name}: {value}\r\n" for name, value in said.items())
+    return f"GET {path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode()
 
 
 REQUEST = get()
@@ -43,18 +49,20 @@ class Client:
 
     def __init__(self) -> None:
         self.connections: list[_Connection] = []
-        self.request = REQUEST
+        self._requests: Iterator[bytes] = repeat(REQUEST)
+        self.status = b"200"
         self._unsent = 0
         self._unanswered = 0
         self._latencies: list[float] = []
         self._ended: asyncio.Future[None] | None = None
 
-    async def run(self, requests: int, request: bytes = REQUEST) -> Answers:
-        """Send a request so many times over all connections and wait for the answers.
+    async def run(self, requests: int, request: bytes | Iterator[bytes] = REQUEST, status: int = 200) -> Answers:
+        """Send a request so many times over all connections, or so many requests, and wait for the answers.
 
-        Raises `RuntimeError` if one is not 200.
+        Raises `RuntimeError` if one has another status.
         """
-        self.request = request
+        self._requests = repeat(request) if isinstance(request, bytes) else request
+        self.status = str(status).encode()
         self._unsent = self._unanswered = requests
         self._latencies = []
         self._ended = asyncio.get_running_loop().create_future()
@@ -68,7 +76,7 @@ class Client:
         """Send one more request, if there is one."""
         if self._unsent:
             self._unsent -= 1
-            connection.send()
+            connection.send(next(self._requests))
 
     def answered(self, connection: _Connection, latency: float) -> None:
         """An answer has come: send the next request, or tell who waits for the last answer."""
@@ -85,6 +93,12 @@ class Client:
             self._ended.set_exception(RuntimeError(message))
 
 
+def _length(received: bytes, head: int) -> int | None:
+    """The length of the body, if the head that ends there says it."""
+    found = _content_length(received, 0, head + 2)
+    return None if found is None else int(found[1])
+
+
 class _Connection(asyncio.Protocol):
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -96,19 +110,20 @@ class _Connection(asyncio.Protocol):
         self.transport = transport
         self._client.connections.append(self)
 
-    def send(self) -> None:
+    def send(self, request: bytes) -> None:
         self._sent = time.perf_counter()
-        self.transport.write(self._client.request)
+        self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
         head = self._received.find(b"\r\n\r\n")
         if head < 0:
             return
-        length = _content_length(self._received, 0, head + 2)
-        if length is None or not self._received.startswith(b"HTTP/1.1 200 "):
-            self._client.failed(f"expected 200 with a Content-Length, got {self._received!r}")
-        elif len(self._received) == head + 4 + int(length[1]):
+        status = self._client.status
+        length = 0 if status == b"304" else _length(self._received, head)  # of a 304 it would be the page's (RFC 9110 §8.6)
+        if length is None or not self._received.startswith(b"HTTP/1.1 " + status):
+            self._client.failed(f"expected {status.decode()} with a Content-Length, got {self._received!r}")
+        elif len(self._received) == head + 4 + length:
             self._received = b""
             self._client.answered(self, time.perf_counter() - self._sent)
 

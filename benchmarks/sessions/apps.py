@@ -1,7 +1,6 @@
 """What runs in the servers: one small app in each framework, with the sessions of one library, or none.
 
-A server builds one by `application()` from two environment variables and `REDIS_URL`. In the environment of a peer
-`redis_middleware` is not installed, so everything is imported where it is used.
+In the environment of a peer `redis_middleware` is not installed, so everything is imported where it is used.
 """
 
 # mypy: disable-error-code="import-untyped,import-not-found"
@@ -11,16 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
-FRAMEWORK, SESSIONS = "BENCHMARK_FRAMEWORK", "BENCHMARK_SESSIONS"
-"""The environment variables that say what to build: a key of `FRAMEWORKS`, and what that function takes."""
-
-BARE, OURS = "bare", "ours"
+from ..choice import OURS, chosen
 
 SECRET = "a secret of more than thirty-two bytes, for benchmarks"
 
@@ -95,7 +90,7 @@ ACTS: Mapping[str, Callable[[Any], Any]] = {
 
 def application() -> Any:
     """The app that the environment asks for: what uvicorn and gunicorn call."""
-    return FRAMEWORKS[os.environ[FRAMEWORK]](os.environ[SESSIONS], os.environ["REDIS_URL"])
+    return chosen(FRAMEWORKS)
 
 
 def flask(sessions: str, url: str) -> Any:

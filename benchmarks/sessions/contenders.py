@@ -3,45 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
+from ..choice import OURS
+from ..contenders import Contender
+from ..peers import Peer
 from ..servers import GUNICORN, UVICORN
-from .apps import BARE, OURS
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Another library, installed into an environment of its own: what pip is told, and what is reported of that environment."""
-
-    name: str
-    requirements: tuple[str, ...]
-    packages: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """Sessions in a framework. `framework` is a key of `apps.FRAMEWORKS`, `sessions` is what that function takes.
-
-    Without a `peer` it runs in the environment of the benchmarks.
-    """
-
-    key: str
-    title: str
-    framework: str
-    sessions: str
-    server: str
-    peer: Peer | None = None
-
-    @property
-    def ours(self) -> bool:
-        """Whether it is this package that is measured."""
-        return self.sessions in (OURS, "engine")
-
-    @property
-    def bare(self) -> Contender:
-        """The same app without sessions, in the same environment: what CPU times are compared with."""
-        return replace(self, key=BARE, title=f"{self.framework} without sessions", sessions=BARE)
-
 
 FLASK_SESSION = Peer(
     "Flask-Session", ("Flask-Session", "redis[hiredis]", "gunicorn"), ("flask-session", "flask", "werkzeug", "redis", "gunicorn")

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from redis_middleware.cli.processes import HOST, redis_server
 
-from ..cpu import SETTLE, cpu_seconds
-from ..load import Client, client, get
-from ..servers import Target, serving_app
-from .apps import FRAMEWORK, SESSIONS
-from .contenders import CASES, NO_COOKIE, Contender
-from .meter import Meter, Traffic
-from .peers import Environments
+from ..contenders import Contender, running
+from ..load import client, get
+from ..meter import Meter, Traffic
+from ..peers import Environments
+from ..usage import Loaded
+from .contenders import CASES, NO_COOKIE
 from .races import Outcome, login, race
+
+APPS = "benchmarks.sessions.apps"
 
 COUNTED = 50
 """Requests of each case that are counted at the socket: one at a time, as overlapping ones are no trips of their own."""
@@ -74,7 +75,7 @@ def measure(plan: Plan, places: Environments, say: Callable[[str], None]) -> lis
 
 
 async def _traffic(contender: Contender, places: Environments) -> dict[str, Traffic]:
-    with redis_server() as redis, (meter := Meter(HOST, redis.port)), _running(contender, meter.url, places) as target:
+    with redis_server() as redis, (meter := Meter(HOST, redis.port)), running(contender, APPS, meter.url, places) as target:
         requests = await _requests(target.port, contender)
         async with client(target.port, 8) as several:  # so that all threads are connected, and all scripts known to the server
             for pause in (PAUSE, 0):
@@ -96,10 +97,10 @@ async def _start(together: Sequence[Series], plan: Plan, places: Environments) -
         redis = started.enter_context(redis_server())
         ready: dict[Contender, _Ready] = {}
         for contender in dict.fromkeys(either for one in together for either in (one.contender.bare, one.contender)):
-            target = started.enter_context(_running(contender, f"redis://{redis.address}/0", places))
+            target = started.enter_context(running(contender, APPS, f"redis://{redis.address}/0", places))
             requests = await _requests(target.port, contender)
             load = await started.enter_async_context(client(target.port, plan.concurrency))
-            ready[contender] = _Ready(target, load, requests, redis.process.pid)
+            ready[contender] = _Ready(Loaded(target, load, redis.process.pid), requests)
             for request in requests.values():
                 # To warm up, on every connection: gunicorn's threads wait on those that say nothing.
                 await load.run(max(plan.requests, plan.concurrency), request)
@@ -107,31 +108,22 @@ async def _start(together: Sequence[Series], plan: Plan, places: Environments) -
             for one in together if place % 2 == 0 else reversed(together):
                 await _round(one, ready[one.contender.bare], ready[one.contender], plan.requests)
         for one in together:
-            one.outcomes.append(await race(one.contender, ready[one.contender].target.port))
+            one.outcomes.append(await race(one.contender, ready[one.contender].loaded.target.port))
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A server under load, the request of each case, and the process of its Redis."""
+    """A server under load, and the request of each case."""
 
-    target: Target
-    load: Client
+    loaded: Loaded
     requests: dict[str, bytes]
-    redis: int
-
-    async def cpu_us(self, case: str, requests: int) -> tuple[float, float]:
-        """The microseconds of CPU for one request: the worker's, and those of Redis."""
-        before = cpu_seconds(self.target.worker), cpu_seconds(self.redis)
-        await self.load.run(requests, self.requests[case])
-        await asyncio.sleep(SETTLE)
-        after = cpu_seconds(self.target.worker), cpu_seconds(self.redis)
-        return (after[0] - before[0]) / requests * 1e6, (after[1] - before[1]) / requests * 1e6
 
 
 async def _round(series: Series, bare: _Ready, ready: _Ready, requests: int) -> None:
-    bare_us, _ = await bare.cpu_us(NO_COOKIE, requests)
+    bare_us = (await bare.loaded.usage(requests, bare.requests[NO_COOKIE])).worker_us
     for case, samples in series.samples.items():
-        samples.append(Sample(*await ready.cpu_us(case, requests), bare_us))
+        used = await ready.loaded.usage(requests, ready.requests[case])
+        samples.append(Sample(used.worker_us, used.redis_us, bare_us))
 
 
 async def _requests(port: int, contender: Contender) -> dict[str, bytes]:
@@ -140,8 +132,3 @@ async def _requests(port: int, contender: Contender) -> dict[str, bytes]:
         return {NO_COOKIE: get(f"/{CASES[NO_COOKIE]}")}
     cookie = await asyncio.to_thread(login, port)
     return {case: get(f"/{path}", "" if case == NO_COOKIE else cookie) for case, path in CASES.items()}
-
-
-def _running(contender: Contender, redis_url: str, places: Environments) -> AbstractContextManager[Target]:
-    env = {FRAMEWORK: contender.framework, SESSIONS: contender.sessions, "REDIS_URL": redis_url}
-    return serving_app(contender.server, "benchmarks.sessions.apps", contender.title, env, places.interpreter(contender.peer))

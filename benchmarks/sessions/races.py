@@ -14,9 +14,9 @@ from typing import Any
 
 from redis_middleware.cli.processes import HOST
 
+from ..contenders import Contender
 from ..load import client, get
 from .apps import LINGER, SLOW
-from .contenders import Contender
 
 TIMES, CLIENTS = 200, 8
 

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+from ..meter import Traffic
+from ..peers import Environments
 from ..report import table
 from .contenders import BUDGET, CASES
 from .measure import COUNTED, Plan, Series
-from .meter import Traffic
-from .peers import Environments
 from .races import CLIENTS, TIMES, Outcome
 
 
@@ -70,7 +70,7 @@ def worst(outcomes: Sequence[Outcome]) -> Outcome:
     )
 
 
-def document(series: Sequence[Series], places: Environments) -> dict[str, Any]:
+def document(series: Sequence[Series]) -> dict[str, Any]:
     """Everything about sessions, for a JSON file."""
     return {
         "session_rows": [asdict(row) for row in rows(series)],
@@ -79,8 +79,6 @@ def document(series: Sequence[Series], places: Environments) -> dict[str, Any]:
             for one in series
         },
         "session_budget": dict(BUDGET),
-        "peers": places.versions,
-        "missing_peers": places.missing,
     }
 
 
@@ -90,14 +88,14 @@ def markdown(series: Sequence[Series], places: Environments, plan: Plan) -> str:
         return ""
     found = rows(series)
     budget = ("*redis_middleware may take*", *(str(trips) for trips in BUDGET.values()))
-    traffic = [(row.contender, *map(_traffic, row.costs.values())) for row in found]
+    traffic = [(row.contender, *(str(cost.traffic) for cost in row.costs.values())) for row in found]
     cpu = [(row.contender, f"{row.bare_us:.0f}", *map(_cpu, row.costs.values())) for row in found]
     races = [(row.contender, *_outcome(row.outcome)) for row in found]
     counts = f"{plan.starts} × {plan.rounds} rounds of {plan.requests} requests of each kind over {plan.concurrency} connections"
     parts = [
         "### Sessions",
         f"CPU: {counts}; traffic: {COUNTED} requests of each kind, one by one.",
-        _environments(places),
+        places.listed(),
         "Trips to Redis · commands · bytes of both directions, for one request:",
         table(("Sessions", *CASES), [budget, *traffic], words=1),
         "CPU time of the worker as a ratio to the bare app's · CPU µs of Redis, for one request:",
@@ -107,19 +105,6 @@ def markdown(series: Sequence[Series], places: Environments, plan: Plan) -> str:
         table(("Sessions", "`n = n + 1`", "`increment`", "a key each", "alive after the logout"), races, words=1),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _environments(places: Environments) -> str:
-    """What ran where peers have an environment of their own, and who is missing."""
-    lines = [
-        f"* {peer}: {', '.join(f'{name} {version}' for name, version in found.items())}"
-        for peer, found in places.versions.items()
-    ]
-    return "\n".join([*lines, *(f"* **{peer} is missing**: {why}" for peer, why in places.missing.items())])
-
-
-def _traffic(cost: Cost) -> str:
-    return f"{cost.traffic.trips:.3g} · {cost.traffic.commands:.3g} · {cost.traffic.size:,.0f}"
 
 
 def _cpu(cost: Cost) -> str:

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..servers import ROOT
-from .contenders import Peer
+from .servers import ROOT
 
 PATIENCE = 300
 """Seconds that an installation may take."""
@@ -24,6 +23,15 @@ import json, sys
 from importlib.metadata import version
 print(json.dumps({name: version(name) for name in sys.argv[1:]}))
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another library, installed into an environment of its own: what pip is told, and what is reported of that environment."""
+
+    name: str
+    requirements: tuple[str, ...]
+    packages: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -41,6 +49,14 @@ class Environments:
     def has(self, peer: Peer | None) -> bool:
         """Whether there is one."""
         return peer is None or peer in self.interpreters
+
+    def listed(self) -> str:
+        """What runs where, and who is missing: lines of Markdown."""
+        lines = [
+            f"* {peer}: {', '.join(f'{name} {version}' for name, version in found.items())}"
+            for peer, found in self.versions.items()
+        ]
+        return "\n".join([*lines, *(f"* **{peer} is missing**: {why}" for peer, why in self.missing.items())])
 
 
 def environments(peers: Iterable[Peer | None], say: Callable[[str], None], place: Path = ROOT / ".venv/peers") -> Environments:

@@ -24,6 +24,9 @@ class Traffic:
         differences = (self.trips - before.trips, self.commands - before.commands, self.size - before.size)
         return Traffic(*(difference / requests for difference in differences))
 
+    def __str__(self) -> str:
+        return f"{self.trips:.3g} · {self.commands:.3g} · {self.size:,.0f}"
+
 
 class Meter(Wire):
     """A wire that counts commands and bytes, too. A command that a script executes within the server is none of them."""

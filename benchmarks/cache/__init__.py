@@ -1,0 +1,1 @@
+"""The response cache beside its peers: traffic, CPU time, and whose responses are given to whom."""
