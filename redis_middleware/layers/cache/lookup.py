@@ -47,9 +47,10 @@ class Lookup:
     def visit(self, request: Request, url: Url) -> Visit:
         """What a request wants, as far as it is known before one looks."""
         credentials = self._terms.has_credentials(request.headers)
-        hint = self._learnt.of(url.key, credentials)
+        key = url.key
+        hint = self._learnt.of(key, credentials)
         name = variant(hint.vary, request.headers, plain=self._terms.conformance)
-        return Visit(url, name, hint, credentials, self._terms.demand(request.headers))
+        return Visit(url, key, name, hint, credentials, self._terms.demand(request.headers))
 
     def answered(self, request: Request, visit: Visit) -> Action[Response | None]:
         """The answer from what is stored; None if the app has to be asked. Waits for who asks it already."""
@@ -59,12 +60,12 @@ class Lookup:
             if (response := (yield from self._usable(request, visit))) is not None:
                 return response
             if visit.demand.only_if_cached:
-                return Response(504, [("cache-status", f"{answers.CACHE}; fwd=request; detail=only-if-cached")])
+                return Response(504)  # RFC 9111 §5.2.1.7; without a Cache-Status, as it is made here (RFC 9211 §2)
             if visit.hint.refused or waited >= self._terms.wait or (waited and not visit.led and visit.name == awaited):
                 return None  # nothing comes of waiting
             if not visit.led:
-                if request.method == "HEAD":
-                    return None
+                if request.method == "HEAD" and visit.entry is None:
+                    return None  # its answer would not be stored
                 yield from self.look(request, visit, leading=True)
                 if visit.token:
                     response = yield from self._usable(request, visit)  # who had the lead before may have stored it
@@ -87,7 +88,7 @@ class Lookup:
             if leading and visit.name != wanted:
                 give_up(request, visit)  # it was the lead of another variant
                 wanted, token = visit.name, randbits(52) + 1
-                lead = [Lead((visit.url.key,), (visit.name, token, self._lease, 0))]
+                lead = [Lead((visit.key,), (visit.name, token, self._lease, 0))]
             beside = [Get(visit.body_key)] if visit.hint.beside and _gets_a_body(request, visit.entry) else []
             found, *rest = yield from self._read(visit, lead, beside)
             if lead and rest.pop(0):
@@ -107,7 +108,7 @@ class Lookup:
     def _read(self, visit: Visit, lead: list[Lead], beside: list[Get]) -> Action[list[Any]]:
         """What is found, whether the lead was got, marks and body, in one trip; what was counted until now goes along."""
         counted = self._counts.due()
-        ops: list[Op[Any]] = [*lead, Find((visit.url.key,), (visit.name,)), *marks_of(visit.hint.tags), *beside]
+        ops: list[Op[Any]] = [*lead, Find((visit.key,), (visit.name,)), *marks_of(visit.hint.tags), *beside]
         try:
             results = yield from gather(*ops, *counted)
         except StorageError:
@@ -128,12 +129,12 @@ class Lookup:
         visit.found(entry)
         if found.entry is not None and entry is None and not visit.broken:
             visit.broken = True
-            logger.error("an entry of the cache is broken or of another version, and counts as none: %s", visit.url.key)
+            logger.error("an entry of the cache is broken or of another version, and counts as none: %s", visit.key)
         if entry is not None:
             refused = visit.hint.refused and visit.credentials and not entry.shared  # it is not for this one
             visit.hint = replace(visit.hint, tags=entry.tags, beside=entry.body is None, refused=refused)
         if visit.hint is not NOTHING:
-            self._learnt.note(visit.url.key, visit.credentials, visit.hint)
+            self._learnt.note(visit.key, visit.credentials, visit.hint)
 
     def _judge(self, request: Request, visit: Visit, marks: Iterable[bytes | None]) -> None:
         """Leave only an entry that may be used for this request, be it stale."""
@@ -143,7 +144,7 @@ class Lookup:
         try:
             last = purged(marks, visit.url.text)
         except ValueError:
-            logger.error("what was purged from the cache cannot be read: %s counts as purged", visit.url.key)
+            logger.error("what was purged from the cache cannot be read: %s counts as purged", visit.key)
             last = Purged(hard=visit.now)
         if last.hard >= entry.began or (visit.credentials and not entry.shared):
             visit.found(None)
@@ -189,7 +190,7 @@ class Lookup:
     def _renew(self, request: Request, visit: Visit) -> None:
         """Have the entry renewed when this request has been answered."""
         assert visit.entry is not None
-        request.repeats.append(Repeat(self._cache, f"{visit.url.key}:{visit.name}", visit.entry.began))
+        request.repeats.append(Repeat(self._cache, f"{visit.key}:{visit.name}", visit.entry.began))
 
     def served(self, request: Request, visit: Visit, status: str) -> Action[Response | None]:
         """The answer from the entry; None if its body is gone."""
@@ -211,7 +212,7 @@ class Lookup:
 def give_up(request: Request, visit: Visit) -> None:
     """Let somebody else fetch it."""
     if visit.token:
-        request.outbox.append(Release((visit.url.key,), (visit.lead, visit.token)))
+        request.outbox.append(Release((visit.key,), (visit.lead, visit.token)))
         visit.token = 0
 
 

@@ -32,17 +32,17 @@ def asked(request: Request, entry: Entry) -> Part | None:
     return wanted if start <= wanted.start and wanted.end <= start + entry.size else None
 
 
-def joined(stored: Entry | None, body: bytes | None, more: Part, piece: bytes, headers: Headers) -> tuple[Part, bytes]:
-    """What is stored and what has come in one piece, if they are of the same body and touch; else what has come.
+def joined(stored: Entry, body: bytes, more: Part, piece: bytes, headers: Headers) -> tuple[Part, bytes] | None:
+    """What is stored and what has come, in one piece; None unless they are of the same body and touch.
 
     Of the same body means: the same strong validator (RFC 9110 §15.3.7.3).
     """
     tag = headers.get("etag", "").strip()
-    if stored is None or stored.part is None or body is None or not tag.startswith('"') or tag.startswith(MADE):
-        return more, piece
+    if stored.part is None or not tag.startswith('"') or tag.startswith(MADE):
+        return None
     start, whole = stored.part
     end = start + stored.size
     if stored.header("etag") != tag or whole != more.whole or more.start > end or start > more.end:
-        return more, piece
+        return None
     before, after = body[: max(more.start - start, 0)], body[max(more.end - start, 0) :] if more.end < end else b""
     return Part(min(start, more.start), max(end, more.end), whole), before + piece + after

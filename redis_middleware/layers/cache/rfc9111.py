@@ -164,6 +164,14 @@ def updated(stored: Headers, fresh: Headers) -> list[tuple[str, str]]:
     return [line for line in stored if line[0].lower() not in names] + new
 
 
+def is_about(fresh: Headers, stored: Headers) -> bool:
+    """Whether a 304, or the head of a response, is about what is stored: by the validators that it has (§4.3.4, §4.3.5)."""
+    if "etag" in fresh:
+        tag, known = fresh.get("etag", "").strip(), stored.get("etag", "").strip()
+        return known == tag if not tag.startswith("W/") else known.removeprefix("W/") == tag.removeprefix("W/")
+    return "last-modified" not in fresh or fresh.get("last-modified") == stored.get("last-modified")
+
+
 @dataclass(frozen=True, slots=True)
 class Demand:
     """What a request says about caching (§5.2.1)."""

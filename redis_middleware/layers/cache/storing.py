@@ -17,11 +17,12 @@ import msgspec
 
 from ...errors import StorageError, StorageUnavailable
 from ...flow import Action, Flow, body, proceed
-from ...http import Headers, Pulse, Request, Response, unavailable
+from ...http import Headers, Pulse, Request, Response, content_length, unavailable
 from ...ops import Get, Op
 from . import answer as answers
 from . import entry as entries
 from . import parts, rfc9111
+from .conditions import Part
 from .counts import Counts
 from .entry import MADE, Entry
 from .key import variant
@@ -60,7 +61,7 @@ class Storing:
             _ask_about(request, entry)
         if visit.token:
             lease = self._terms.lease
-            lead = Lead((visit.url.key,), (visit.lead, visit.token, round(lease * SECOND), 1))
+            lead = Lead((visit.key,), (visit.lead, visit.token, round(lease * SECOND), 1))
             request.pulses.append(Pulse(lead, lease / 3))
         began = self._clock()
         try:
@@ -76,9 +77,22 @@ class Storing:
                 return instead
             if request.repeated is not None:
                 return None  # the lead lapses by itself: an app in trouble is not asked again at once
-        if validating and response.status == 304 and entry is not None:
-            return (yield from self._validated(request, visit, response, began))
+        if entry is not None:
+            confirmed = (
+                validating and response.status == 304 and rfc9111.is_about(response.headers, Headers.received(entry.lines))
+            )
+            if confirmed or (request.method == "HEAD" and self._is_shown(response, entry)):
+                return (yield from self._validated(request, visit, response, began))
+            if validating and response.status == 304:
+                return (yield from self._contradicted(request, visit))
         return (yield from self.passed(request, visit, response, began))
+
+    def _is_shown(self, response: Response, entry: Entry) -> bool:
+        """Whether the response to a HEAD is the one that is stored (RFC 9111 §4.3.5)."""
+        stored = Headers.received(entry.lines)
+        length = content_length(response.headers)
+        same = response.status == entry.status == 200 and length in (None, entry.size)
+        return same and rfc9111.is_about(response.headers, stored) and rfc9111.has_validator(response.headers)
 
     def _failed(self, request: Request, visit: Visit) -> None:
         """Let the next one try; after a repeat, which nobody has waited for, in a while."""
@@ -135,17 +149,29 @@ class Storing:
             self._drop(request, visit, entry.status)
         return unavailable() if answer is None else answer  # the body went this very moment: the client may ask again
 
+    def _contradicted(self, request: Request, visit: Visit) -> Action[Response]:
+        """The app says that another response is still right than the one it was asked about. It is sent once more, as the app
+        has sent nothing else, and not kept (RFC 9111 §4.3.4).
+        """
+        try:
+            answer = yield from self._lookup.served(request, visit, "fwd=stale; fwd-status=304; detail=validator")
+        except StorageError:
+            answer = None
+        self._counts.miss(request.path, "validator")
+        self._drop(request, visit, 200)
+        return unavailable() if answer is None else answer
+
     def passed(self, request: Request, visit: Visit, response: Response, began: float | None = None) -> Flow:
         """Pass the app's response on, and store it. `began` is when the app was asked, if that is to be told."""
         now = visit.now / SECOND
         control = Control.of(response.headers)
         tags = self._terms.tags(response)
         refused = self._terms.refusal(request, response.status, response.headers, control, now)
-        if refused is not None or not visit.token:
+        if refused is not None or not visit.token or request.method == "HEAD":
             lasting = refused is not None and response.status not in ASKED_FOR
             if request.method != "POST":
-                self._learnt.note(visit.url.key, visit.credentials, replace(visit.hint, refused=lasting))
-            self._drop(request, visit, response.status if lasting else 0)
+                self._learnt.note(visit.key, visit.credentials, replace(visit.hint, refused=lasting))
+            self._drop(request, visit, response.status if lasting or request.method == "HEAD" else 0)
             reason = refused or ("head" if request.method == "HEAD" else "collapsed")
             return self.refused(response, request, visit.why, reason)
         status = response.status
@@ -157,12 +183,12 @@ class Storing:
         whole = yield from body(self._terms.max_body_bytes)
         if whole is None or self._terms.unwise(request, status, headers, control):
             # cut short, too long, or the app has looked at the session since
-            self._learnt.note(visit.url.key, visit.credentials, replace(visit.hint, refused=True))
-            yield from _quietly(Release((visit.url.key,), (visit.lead, visit.token)))
+            self._learnt.note(visit.key, visit.credentials, replace(visit.hint, refused=True))
+            yield from _quietly(Release((visit.key,), (visit.lead, visit.token)))
             return response
         kept = self._kept(visit, status, headers, whole)
         if kept is None:
-            yield from _quietly(Release((visit.url.key,), (visit.lead, visit.token)))
+            yield from _quietly(Release((visit.key,), (visit.lead, visit.token)))
             return response
         status, lines, part, whole = kept
         entry = Entry(
@@ -182,7 +208,7 @@ class Storing:
         )
         visit.found(entry)
         visit.hint = Hint(rfc9111.vary(headers), tags, entry.body is None)
-        self._learnt.note(visit.url.key, visit.credentials, visit.hint)
+        self._learnt.note(visit.key, visit.credentials, visit.hint)
         visit.name = variant(visit.hint.vary, request.headers, plain=self._terms.conformance)
         yield from self._store(visit, whole, renewed=request.repeated is not None)
         return response
@@ -196,19 +222,25 @@ class Storing:
             part = parts.sent(headers)
             if part is None or part.end - part.start != len(whole):
                 return None
-            together = parts.joined(visit.beside, self._beside(visit), part, whole, headers)
-            part, whole = together if len(together[1]) <= self._terms.max_body_bytes else (part, whole)
+            together = self._together(visit, part, whole, headers)
+            if together is not None and visit.beside is not None:
+                part, whole = together
+                lines = rfc9111.updated(Headers.received(visit.beside.lines), headers)  # RFC 9111 §3.4
             lines = [line for line in lines if line[0].lower() not in ("content-range", "content-length")]
             status, place = (200, None) if len(whole) == part.whole else (206, (part.start, part.whole))
         if status == 200 and "etag" not in headers:
             lines.append(("etag", f'{MADE}{blake2b(whole, digest_size=12).hexdigest()}"'))
         return status, lines, place, whole
 
-    def _beside(self, visit: Visit) -> bytes | None:
-        """The body of the part that is stored already."""
-        if visit.beside is None or visit.beside.body is not None or visit.body is None:
-            return visit.beside.body if visit.beside else None
-        return entries.unframed(visit.body, visit.beside.mark)
+    def _together(self, visit: Visit, part: Part, piece: bytes, headers: Headers) -> tuple[Part, bytes] | None:
+        """A part together with the one that is stored, if that can be, and may be stored."""
+        stored = visit.beside
+        if stored is None or stored.size + len(piece) > self._terms.max_body_bytes:
+            return None
+        body = stored.body
+        if body is None and visit.body is not None:
+            body = entries.unframed(visit.body, stored.mark)
+        return None if body is None else parts.joined(stored, body, part, piece, headers)
 
     def _store(self, visit: Visit, whole: bytes | None, *, renewed: bool) -> Action[None]:
         """Store the entry under its variant; `whole` is its body, None if that is stored already. What fails is not stored."""
@@ -221,22 +253,22 @@ class Storing:
         self._counts.stored(0 if whole is None else len(whole), renewed=renewed)
         try:
             if entry.body is not None:
-                yield from Store((visit.url.key,), args)
+                yield from Store((visit.key,), args)
                 return
             if whole is not None:
                 visit.body = entries.framed(whole, entry.mark)
             elif visit.body is None:
                 visit.body = yield from Get(visit.body_key)
             if visit.body is not None:
-                yield from Store((visit.url.key, visit.body_key), (*args, visit.body))
+                yield from Store((visit.key, visit.body_key), (*args, visit.body))
                 return
         except StorageUnavailable as exc:
             logger.debug("a response could not be stored: %s", exc)
             return
         except StorageError as exc:  # there is no room for it
             logger.debug("a response could not be stored: %s", exc)
-            self._learnt.note(visit.url.key, visit.credentials, replace(visit.hint, refused=True))
-        yield from _quietly(Release((visit.url.key,), (visit.lead, visit.token)))
+            self._learnt.note(visit.key, visit.credentials, replace(visit.hint, refused=True))
+        yield from _quietly(Release((visit.key,), (visit.lead, visit.token)))
 
     def refused(self, response: Response, request: Request, why: str, reason: str) -> Response:
         """Say that a response of the app is not stored, and why."""
@@ -253,7 +285,7 @@ class Storing:
         """Give up; and forget the entry whose place was taken by a response that is not stored, so that nobody is led by it."""
         replaced = 200 <= status < 400 or status in (404, 410)
         if replaced and visit.entry is not None and not visit.credentials:
-            request.outbox.append(Purge((visit.url.key,)))
+            request.outbox.append(Purge((visit.key,)))
             visit.token = 0
         give_up(request, visit)
 

@@ -19,6 +19,8 @@ class Visit:
     """Times are microseconds of the storage's clock."""
 
     url: Url
+    key: str
+    """The key of the URL's entries."""
     name: str
     """The digest of the variant that it wants."""
     hint: Hint
@@ -46,7 +48,7 @@ class Visit:
     @property
     def body_key(self) -> str:
         """Where the body is, if it stands beside its entry."""
-        return f"{self.url.key}:{self.name}"
+        return f"{self.key}:{self.name}"
 
     def found(self, entry: Entry | None) -> None:
         """Take an entry as what is stored for this request."""

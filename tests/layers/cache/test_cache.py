@@ -374,7 +374,7 @@ def test_variants_are_bounded(edge: Edge, storage: Storage, clock: Clock) -> Non
 
 def test_only_if_cached(site: Site) -> None:
     answer = site.get(cache_control="only-if-cached")
-    assert (answer.status, told(answer), site.runs) == (504, "fwd=request; detail=only-if-cached", 0)
+    assert (answer.status, "cache-status" in answer.headers, site.runs) == (504, False, 0)
     site.get()
     assert is_hit(site.get(cache_control="only-if-cached"))
 

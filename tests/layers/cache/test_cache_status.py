@@ -144,3 +144,8 @@ def test_2_5_stored_says_whether_it_is(site: Site) -> None:
     site.headers = [("cache-control", "no-store")]
     assert "stored" not in said(site.get("/b"))
     assert "hit" not in said(site.get("/b"))
+
+
+def test_2_a_504_that_is_made_here_has_none(edge: Edge, storage: Storage) -> None:
+    answer = Site(edge, storage, MINUTE).get(cache_control="only-if-cached")
+    assert (answer.status, "cache-status" in answer.headers) == (504, False)

@@ -183,7 +183,9 @@ def test_what_is_put_together_is_the_body(whole: bytes, data: Any) -> None:
     (one, end), (other, last) = some(), some()
     lines = [("etag", TAG)]
     stored = Entry(206, lines, 1, 1, 0, 60, end - one, None, b"", part=(one, len(whole)))
-    part, body = joined(stored, whole[one:end], Part(other, last, len(whole)), whole[other:last], Headers(lines))
-    assert body == whole[part.start : part.end]
-    touch = other <= end and one <= last
-    assert (part.start, part.end) == ((min(one, other), max(end, last)) if touch else (other, last))
+    found = joined(stored, whole[one:end], Part(other, last, len(whole)), whole[other:last], Headers(lines))
+    assert (found is not None) is (other <= end and one <= last)
+    if found is not None:
+        part, body = found
+        assert (part.start, part.end) == (min(one, other), max(end, last))
+        assert body == whole[part.start : part.end]

@@ -344,16 +344,42 @@ def test_4_3_4_a_304_of_the_same_tag_updates_what_is_stored(site: Site, clock: C
     assert (answer.body, answer.headers.get("x-new"), told(answer)) == (b"1", "1", "hit; ttl=60")
 
 
-def test_4_3_5_a_head_that_is_forwarded_leaves_nothing_fresh(site: Site, clock: Clock) -> None:
-    """It is forwarded only if what is stored is stale, and does not renew it."""
+def test_4_3_5_a_head_that_shows_something_else_ends_what_is_stored(site: Site, clock: Clock) -> None:
+    for changed in ([("etag", '"two"')], [("etag", '"one"'), ("content-length", "9")], [("last-modified", DAYS_AGO)]):
+        site.status, site.headers = 200, list(TAGGED)
+        site.get("/page")
+        assert is_hit(site.head("/page"))
+        clock.move(100)
+        site.act = lambda seen, changed=changed: (200, [*MINUTE, ("content-type", "text/plain"), *changed], [])  # type: ignore[misc]
+        assert not is_hit(site.head("/page"))
+        site.act = lambda seen: None
+        assert told(site.get("/page")) == "fwd=uri-miss; stored"
+        site.purge(url="http://example.org/page")
+
+
+@pytest.mark.parametrize("status", [200, 304])
+def test_4_3_5_a_head_that_shows_the_same_renews_what_is_stored(site: Site, clock: Clock, status: int) -> None:
     site.headers = list(TAGGED)
     site.get()
-    assert is_hit(site.head())
     clock.move(100)
-    site.headers = [*MINUTE, ("etag", '"two"')]
-    assert not is_hit(site.head())
+    site.status = status
+    site.headers.append(("x-new", "1"))
+    site.head()
     answer = site.get()
-    assert (answer.body, answer.headers.get("etag"), is_hit(answer)) == (b"3", '"two"', False)
+    assert (answer.body, told(answer), answer.headers.get("x-new"), site.runs) == (b"1", "hit; ttl=60", "1", 2)
+
+
+@pytest.mark.parametrize("tag", ['"two"', 'W/"two"'])
+def test_4_3_4_a_304_with_another_tag_updates_nothing(site: Site, clock: Clock, tag: str) -> None:
+    site.headers = list(TAGGED)
+    site.get()
+    clock.move(100)
+    site.status, site.headers = 304, [*MINUTE, ("etag", tag), ("x-new", "1")]
+    answer = site.get()
+    assert (answer.status, answer.body, "x-new" in answer.headers) == (200, b"1", False)
+    site.status, site.headers = 200, [*MINUTE, ("etag", '"two"')]
+    answer = site.get()
+    assert (answer.body, told(answer)) == (b"3", "fwd=uri-miss; stored")
 
 
 # §4.4 Invalidation

@@ -210,11 +210,12 @@ def test_3_3_a_part_answers_for_what_is_in_it_alone_and_says_that_it_is_one(site
 
 
 def test_3_4_parts_that_are_put_together_have_the_fields_of_the_later(site: Site) -> None:
-    part(site, 0, 4, *TAGGED, ("x-one", "old"))
+    part(site, 0, 4, *TAGGED, ("x-one", "old"), ("x-two", "of the first"))
     part(site, 5, 9, *TAGGED, ("x-one", "new"))
     answer = site.get()
     assert (answer.status, answer.body, is_hit(answer)) == (200, b"0123456789", True)
     assert answer.headers.getall("x-one") == ["new"]
+    assert answer.headers.getall("x-two") == ["of the first"]
 
 
 @pytest.mark.parametrize("tags", [('"one"', '"two"'), ('W/"one"', 'W/"one"'), ("", "")])
