@@ -17,7 +17,7 @@ import httpx
 import pytest
 import redis
 
-from redis_middleware import RedisStorage, ResponseCache, Sessions
+from redis_middleware import RedisStorage, ResponseCache, Sessions, WSGIMiddleware
 from redis_middleware.cli.processes import Server
 from redis_middleware.layers.cache.key import TWISTED
 from redis_middleware.storage import Storage
@@ -36,7 +36,9 @@ with warnings.catch_warnings():
 PAGE, STANDARD = "docs/cache.md", "docs/rfc9111.md"
 TEXT, RFCS = ((ROOT / page).read_text() for page in (PAGE, STANDARD))
 SNIPPETS = snippets(PAGE)
-FLASK, IMPORTS, DJANGO, DJANGO_VIEW, FASTAPI, PRIVATE, LIFETIMES, BOTH, KEYS, STALE, TAGS, PURGES, ASYNC_PURGE = SNIPPETS
+FLASK, IMPORTS, DJANGO, DJANGO_VIEW, FASTAPI, PRIVATE, LIFETIMES, BOTH, KEYS, STALE, TAGS, PURGES, ASYNC_PURGE, WARM, STATS = (
+    SNIPPETS
+)
 
 MINUTE = [("cache-control", "max-age=60")]
 TAGGED = [*MINUTE, ("etag", '"one"')]
@@ -194,6 +196,11 @@ def with_another(site: Site) -> str:
     return found[0]
 
 
+def with_a_304_about_another(site: Site) -> str:
+    answered(site, [("cache-control", "no-cache"), ("etag", '"one"')])
+    return answered(site, [*MINUTE, ("etag", '"two"')], 304)
+
+
 REFUSALS: dict[str, Callable[[Site], str]] = {
     "no-store": lambda site: answered(site, [("cache-control", "no-store, max-age=60")]),
     "private": lambda site: answered(site, [("cache-control", "private, max-age=60")]),
@@ -212,6 +219,8 @@ REFUSALS: dict[str, Callable[[Site], str]] = {
     "stream": with_stream,
     "head": lambda site: told(site.head()),
     "collapsed": with_another,
+    "next-time": lambda site: [answered(site, [("cache-control", "no-store")]), answered(site)][-1],
+    "validator": with_a_304_about_another,
 }
 
 
@@ -239,7 +248,7 @@ def test_other_errors_are_if_they_say_for_how_long(site: Site) -> None:
 
 def test_what_may_be_stored_again_is_with_the_second_response(site: Site) -> None:
     said = [answered(site, [("cache-control", "no-store")]), answered(site), answered(site)]
-    assert said == ["fwd=uri-miss; detail=no-store", "fwd=uri-miss; detail=collapsed", "fwd=uri-miss; stored"]
+    assert said == ["fwd=uri-miss; detail=no-store", "fwd=uri-miss; detail=next-time", "fwd=uri-miss; stored"]
 
 
 BYPASSES = [code for row in rows("`detail`") if len(row) == 2 for code in codes(row[0])]
@@ -413,6 +422,24 @@ def test_a_purge_from_a_task(storage: Storage, clock: Clock) -> None:
     assert told(dishes.get("/menu/7")) == "fwd=stale; stored"
     edge.runner.run(storage.aclose())
     edge.close()
+
+
+def test_filling_it_beforehand(storage: Storage, capsys: pytest.CaptureFixture[str]) -> None:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [*MINUTE, ("content-type", "text/plain")])
+        return [b"https://example.org/menu\nhttps://example.org/about" if environ["PATH_INFO"] == "/sitemap.xml" else b"page"]
+
+    cache = ResponseCache()
+    wrapped = WSGIMiddleware(app, layers=[cache], storage=storage)
+    warmth = executed(WARM)["warm"](wrapped, cache, storage)
+    assert (warmth.stored, capsys.readouterr().out) == (2, "\r1 of 2\r2 of 2")
+
+
+def test_statistics(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.get("/menu")
+    site.get("/menu")
+    executed(STATS)["report"](site.cache, site.storage)
+    assert capsys.readouterr().out == "50% of 2 {} [('/menu', 1)] [('/menu', 1)]\n"
 
 
 # what stands in the tables

@@ -172,7 +172,8 @@ class Storing:
             if request.method != "POST":
                 self._learnt.note(visit.key, visit.credentials, replace(visit.hint, refused=lasting))
             self._drop(request, visit, response.status if lasting or request.method == "HEAD" else 0)
-            reason = refused or ("head" if request.method == "HEAD" else "collapsed")
+            unled = "collapsed" if visit.led else "next-time"
+            reason = refused or ("head" if request.method == "HEAD" else unled)
             return self.refused(response, request, visit.why, reason)
         status = response.status
         lines = [line for line in rfc9111.storable(response.headers, control) if line[0].lower() != self._terms.tags_header]
