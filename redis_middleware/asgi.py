@@ -11,13 +11,15 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Literal
 
 from .collector import Collector
+from .counting import Ledger
 from .flow import Body, Done, Layer, Next, Peek
 from .heart import AsyncHeart
-from .http import PHRASES, Lines, Request, Response, framed
+from .http import PHRASES, UNCOUNTED, Counting, Lines, Request, Response, framed
 from .pump import apump
 from .repeats import AsyncRepeats
 from .stack import ACTING, KINDS, REPEATED, STORAGE, Drive, Stack, checked
 from .storage import Storage, storage_from
+from .storage.measured import measured
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -43,7 +45,9 @@ class ASGIMiddleware:
         self.app = app
         self.storage = storage_from(storage)
         self.layers = checked(layers)
-        self.heart = AsyncHeart(self.storage)
+        self.ledger = Ledger()
+        self.measured = measured(self.storage, self.ledger)
+        self.heart = AsyncHeart(self.storage, self.ledger)
         self.repeats = AsyncRepeats(self)
         self._stacks = {kind: Stack(self.layers, kind) for kind in KINDS}
 
@@ -61,9 +65,12 @@ class ASGIMiddleware:
             return
         scope[STORAGE] = self.storage
         scope[ACTING] = scope.get(ACTING, ()) + stack.layers
-        request = request_from(scope)
+        request = request_from(scope, self.ledger)
         exchange = _WebSocket if kind == "websocket" else _Exchange
-        await exchange(self, request, receive, send, stack(request)).run()
+        try:
+            await exchange(self, request, receive, send, stack(request)).run()
+        finally:
+            self.heart.watch()
         if request.repeats:
             self.repeats.begin(request)
 
@@ -71,6 +78,7 @@ class ASGIMiddleware:
         async def send_and_close(message: Message) -> None:
             if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
                 await self.repeats.aclose()
+                await self.heart.aclose()
                 await self.storage.aclose()
             await send(message)
 
@@ -92,8 +100,8 @@ class _Scope:
 _SCOPE = _Scope()
 
 
-def request_from(scope: dict[str, Any]) -> Request:
-    """The request's view of a scope."""
+def request_from(scope: dict[str, Any], ledger: Counting = UNCOUNTED) -> Request:
+    """The request's view of a scope; what layers count goes to the ledger."""
     path: str = scope["path"]
     root_path: str = scope.get("root_path", "")
     if root_path and path.startswith(root_path) and path[len(root_path) : len(root_path) + 1] in ("", "/"):
@@ -113,6 +121,7 @@ def request_from(scope: dict[str, Any]) -> Request:
         raw_path=raw.decode("latin-1") if (raw := scope.get("raw_path")) else None,
         edge=_SCOPE,
         repeated=scope.get(REPEATED),
+        ledger=ledger,
     )
 
 
@@ -175,7 +184,7 @@ class _Exchange:
     async def _pump(self, value: Any = None, error: Exception | None = None) -> Response | None:
         """Resume the stack: the head to send, or None if it wants something else first (`_wanted`), or nothing more."""
         self._wanted = None  # if it raises, the stack is through, and the app's own error page may pass
-        effect = await apump(self._drive, self._edge.storage, value, error)
+        effect = await apump(self._drive, self._edge.measured, value, error)
         if type(effect) is Done:
             return effect.value  # type: ignore[no-any-return]
         self._wanted = effect

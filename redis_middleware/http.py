@@ -107,6 +107,35 @@ class Native(Protocol):
         """Replace the query."""
 
 
+class Counting(Protocol):
+    """Where layers count what they do: see `counting.Ledger`."""
+
+    def count(self, name: str, number: int = 1, /) -> None:
+        """So many more of something, of which there are few."""
+
+    def rank(self, name: str, item: str, /) -> None:
+        """One more for an item, of which there may be many, in a ranking."""
+
+    def due(self) -> tuple[Op[Any], ...]:
+        """What is to be added to what all have counted, if it is time."""
+
+    def put_back(self, ops: Iterable[Op[Any]], /) -> None:
+        """Count again what could not be added."""
+
+
+class Uncounted:
+    """Counts nothing: for a request that no edge has made."""
+
+    def count(self, name: str, number: int = 1, /) -> None: ...
+    def rank(self, name: str, item: str, /) -> None: ...
+    def put_back(self, ops: Iterable[Op[Any]], /) -> None: ...
+    def due(self) -> tuple[Op[Any], ...]:
+        return ()
+
+
+UNCOUNTED = Uncounted()
+
+
 @dataclass(frozen=True, slots=True)
 class Pulse:
     """An op that is sent again every so many seconds while a request lasts, so that what the request holds does not lapse."""
@@ -140,12 +169,13 @@ class Request:
     the body has ended; also if the app raised or the body was cut short, but not if the request was cancelled. What is
     lost is logged, and never raised. `pulses` is a list of what is sent again and again between `proceed()` and the end.
     `repeats` is a list of what is to be done once more when the response has gone; `repeated` is the repeat that this is.
-    `failed` is true when the app raised after its head had gone, and not because the client had `left`.
+    `ledger` is where layers count what they do. `failed` is true when the app raised after its head had gone, and not because
+    the client had `left`.
     """
 
     __slots__ = (
-        "_edge", "_headers", "_raw_path", "_read_headers", "failed", "kind", "left", "method", "native", "outbox", "path", "peer",
-        "pulses", "query", "repeated", "repeats", "root_path", "scheme",
+        "_edge", "_headers", "_raw_path", "_read_headers", "failed", "kind", "ledger", "left", "method", "native", "outbox",
+        "path", "peer", "pulses", "query", "repeated", "repeats", "root_path", "scheme",
     )  # fmt: skip
 
     def __init__(
@@ -163,6 +193,7 @@ class Request:
         raw_path: str | None = None,
         edge: Native | None = None,
         repeated: Repeat | None = None,
+        ledger: Counting = UNCOUNTED,
     ) -> None:
         self.kind = kind
         self.method = method
@@ -176,6 +207,7 @@ class Request:
         self.pulses: list[Pulse] = []
         self.repeats: list[Repeat] = []
         self.repeated = repeated
+        self.ledger = ledger
         self.failed = False
         self.left = False
         self._raw_path = raw_path

@@ -166,7 +166,10 @@ def _fuse(layers: Sequence[Layer], request: Request, turns: list[Turn], place: i
                 together.append(turn)
         elif type(effect) is not Next and not (type(effect) is Done and effect.value is None):
             break  # it answered, or failed: nothing inside it is likely to be reached
-    results = yield from execute(batch)
+    counted = request.ledger.due()
+    results = yield from execute(batch + counted)
+    if counted and any(isinstance(result, StorageError) for result in results[len(batch) :]):
+        request.ledger.put_back(counted)
     start = 0
     for turn in together:
         end = start + len(turn.effect)

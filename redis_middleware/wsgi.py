@@ -16,13 +16,15 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .collector import Collector
+from .counting import Ledger
 from .flow import Body, Done, Layer, Next, Peek
 from .heart import Heart
-from .http import PHRASES, Lines, Request, Response, framed
+from .http import PHRASES, UNCOUNTED, Counting, Lines, Request, Response, framed
 from .pump import pump
 from .repeats import Repeats
 from .stack import ACTING, REPEATED, STORAGE, Drive, Stack, checked
 from .storage import Storage, storage_from
+from .storage.measured import measured
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -43,7 +45,9 @@ class WSGIMiddleware:
         self.storage = storage_from(storage)
         self.layers = checked(layers)
         self._stack = Stack(self.layers)
-        self.heart = Heart(self.storage)
+        self.ledger = Ledger()
+        self.measured = measured(self.storage, self.ledger)
+        self.heart = Heart(self.storage, self.ledger)
         self.repeats = Repeats(self)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -53,7 +57,7 @@ class WSGIMiddleware:
             return self.app(environ, start_response)
         environ[STORAGE] = self.storage
         environ[ACTING] = environ.get(ACTING, ()) + stack.layers
-        request = request_from(environ)
+        request = request_from(environ, self.ledger)
         return _Exchange(self, request, start_response, stack(request)).begin()
 
 
@@ -74,8 +78,8 @@ class _Environ:
 _ENVIRON = _Environ()
 
 
-def request_from(environ: Environ) -> Request:
-    """The request's view of an environ."""
+def request_from(environ: Environ, ledger: Counting = UNCOUNTED) -> Request:
+    """The request's view of an environ; what layers count goes to the ledger."""
     return Request(
         environ["REQUEST_METHOD"],
         _decoded(environ.get("PATH_INFO", "")),
@@ -88,6 +92,7 @@ def request_from(environ: Environ) -> Request:
         raw_path=_raw_path(environ),
         edge=_ENVIRON,
         repeated=environ.get(REPEATED),
+        ledger=ledger,
     )
 
 
@@ -146,7 +151,7 @@ class _Exchange:
             raise
 
     def _pump(self, value: Any = None, error: Exception | None = None) -> Any:
-        return pump(self._drive, self._edge.storage, value, error)
+        return pump(self._drive, self._edge.measured, value, error)
 
     def _run_app(self) -> Iterable[bytes]:
         if self._request.pulses:
@@ -309,6 +314,7 @@ class _Exchange:
             self._close_app()
         if self._request.repeats:
             self._edge.repeats.begin(self._request)
+        self._edge.heart.watch()
 
     def _close_app(self) -> None:
         if self._beating:

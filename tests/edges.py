@@ -48,6 +48,9 @@ class Edge(Protocol):
     name: str
 
     def wrap(self, handler: Handler, layers: Sequence[Layer], storage: Storage | str | None) -> Caller: ...
+    def flush(self) -> None:
+        """Add what was counted by now."""
+
     def close(self) -> None: ...
 
 
@@ -67,8 +70,13 @@ class WSGI:
 
     name = "wsgi"
 
+    def __init__(self) -> None:
+        self.made: list[WSGIMiddleware] = []
+
     def wrap(self, handler: Handler, layers: Sequence[Layer], storage: Storage | str | None) -> Caller:
-        app = validator(WSGIMiddleware(validator(wsgi_app(handler)), layers=layers, storage=storage))
+        made = WSGIMiddleware(validator(wsgi_app(handler)), layers=layers, storage=storage)
+        self.made.append(made)
+        app = validator(made)
 
         def call(
             method: str = "GET", path: str = "/", headers: Sequence[tuple[str, str]] = (), peer: str = "192.0.2.1"
@@ -77,8 +85,12 @@ class WSGI:
 
         return call
 
+    def flush(self) -> None:
+        for made in self.made:
+            made.heart.flush()
+
     def close(self) -> None:
-        pass
+        self.made.clear()
 
 
 class ASGI:
@@ -88,11 +100,11 @@ class ASGI:
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
-        self.storages: list[Any] = []
+        self.made: list[ASGIMiddleware] = []
 
     def wrap(self, handler: Handler, layers: Sequence[Layer], storage: Storage | str | None) -> Caller:
         app = ASGIMiddleware(asgi_app(handler), layers=layers, storage=storage)
-        self.storages.append(app.storage)
+        self.made.append(app)
 
         def call(
             method: str = "GET", path: str = "/", headers: Sequence[tuple[str, str]] = (), peer: str = "192.0.2.1"
@@ -101,9 +113,13 @@ class ASGI:
 
         return call
 
+    def flush(self) -> None:
+        for made in self.made:
+            self.runner.run(made.heart.flush())
+
     def close(self) -> None:
-        while self.storages:
-            self.runner.run(self.storages.pop().aclose())
+        while self.made:
+            self.runner.run(self.made.pop().storage.aclose())
         self.runner.close()
 
 

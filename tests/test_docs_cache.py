@@ -435,9 +435,10 @@ def test_filling_it_beforehand(storage: Storage, capsys: pytest.CaptureFixture[s
     assert (warmth.stored, capsys.readouterr().out) == (2, "\r1 of 2\r2 of 2")
 
 
-def test_statistics(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_statistics(edge: Edge, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     site.get("/menu")
     site.get("/menu")
+    edge.flush()
     executed(STATS)["report"](site.cache, site.storage)
     assert capsys.readouterr().out == "50% of 2 {} [('/menu', 1)] [('/menu', 1)]\n"
 

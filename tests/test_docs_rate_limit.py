@@ -673,7 +673,7 @@ def test_so_many_at_once(edge: Edge, storage: Storage) -> None:
 def test_top(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     made = executed(TOP, server.address)
     storage = made["storage"]
-    [denied] = storage.execute([Add((f"l:top::{int(time.time() // 86_400)}",), (10, "192.0.2.77", 1_000_000))]) or [None]
+    [denied] = storage.execute([Add((f"n:top:denied::{int(time.time() // 86_400)}",), (10, "192.0.2.77", 1_000_000))]) or [None]
     assert denied is None
     exec(TOP.partition("\n\n")[2], made)
     assert "192.0.2.77 1000000" in capsys.readouterr().out

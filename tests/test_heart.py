@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from redis_middleware import MemoryStorage, Request
+from redis_middleware.counting import Ledger
 from redis_middleware.heart import BEAT, AsyncHeart, Heart, Pulses
 from redis_middleware.http import Pulse
 from redis_middleware.ops import Get, Set
@@ -58,7 +59,7 @@ def beating() -> bool:
 
 def test_a_thread_beats_while_there_is_a_request() -> None:
     storage = MemoryStorage()
-    heart, one = Heart(storage), request(Pulse(Set("beat", b"1", ttl=60), BEAT / 2))
+    heart, one = Heart(storage, Ledger()), request(Pulse(Set("beat", b"1", ttl=60), BEAT / 2))
     heart.add(one)
     until(lambda: storage.execute([Get("beat")]) == [b"1"])
     heart.remove(one)
@@ -68,7 +69,7 @@ def test_a_thread_beats_while_there_is_a_request() -> None:
 def test_a_task_beats_while_there_is_a_request() -> None:
     async def live() -> None:
         storage = MemoryStorage()
-        heart, one = AsyncHeart(storage), request(Pulse(Set("beat", b"1", ttl=60), BEAT / 2))
+        heart, one = AsyncHeart(storage, Ledger()), request(Pulse(Set("beat", b"1", ttl=60), BEAT / 2))
         async with asyncio.timeout(10):
             with heart.beating(one):
                 while storage.execute([Get("beat")]) != [b"1"]:

@@ -65,13 +65,10 @@ class First(Script[list[tuple[str, int]]]):
 
 
 class Top:
-    """What of a list this process has still to add. `prefix` is what the list's key begins with; the day follows.
+    """What of a list this process has still to add. Bounded; serves all threads and tasks."""
 
-    Bounded; serves all threads and tasks.
-    """
-
-    def __init__(self, prefix: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._prefix = prefix
+    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._name = name
         self._clock = clock
         self._lock = Lock()
         self._counts: Counter[str] = Counter()
@@ -97,7 +94,7 @@ class Top:
 
     def key(self) -> str:
         """Where today's list is."""
-        return f"{self._prefix}:{int(time.time() // DAY)}"
+        return f"n:top:{self._name}:{int(time.time() // DAY)}"
 
 
 def _rank(item: tuple[str, int]) -> tuple[int, bytes]:

@@ -1,4 +1,4 @@
-"""Totals: what is counted in the process, and added for all."""
+"""Totals: what all workers have counted together."""
 
 from __future__ import annotations
 
@@ -8,42 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from redis_middleware import MemoryStorage
-from redis_middleware.counting import ReadTotals, Totals
-from redis_middleware.counting.totals import EVERY, KEPT, Add
+from redis_middleware.counting import ReadTotals
+from redis_middleware.counting.totals import Add
 from redis_middleware.ops import Delete, Set
 from redis_middleware.storage import Storage
 
-from ..conftest import Clock
 
-
-def test_nothing_is_due_before_its_time(clock: Clock) -> None:
-    totals = Totals("n", clock)
-    totals.count("one")
-    assert totals.due() == ()
-    clock.move(EVERY)
-    totals.count("two", 5)
-    [op] = totals.due()
-    assert op.pairs() == {"one": 1, "two": 5}
-    assert totals.due() == totals.take() == ()
-
-
-def test_what_several_processes_add_is_the_sum(storage: Storage, clock: Clock) -> None:
+def test_what_several_processes_add_is_the_sum(storage: Storage) -> None:
     for _ in range(3):
-        totals = Totals("n", clock)
-        totals.count("b")
-        totals.count("a", 2)
-        storage.execute(totals.take())
+        storage.execute([Add(("n",), (60, "b", 1, "a", 2))])
     assert storage.execute([ReadTotals(("n",))]) == [{"a": 6, "b": 3}]
-
-
-def test_what_could_not_be_added_is_added_later(clock: Clock) -> None:
-    totals = Totals("n", clock)
-    totals.count("a")
-    taken = totals.take()
-    totals.count("a")
-    totals.put_back(taken)
-    [op] = totals.take()
-    assert op.pairs() == {"a": 2}
 
 
 def test_no_totals_are_none(storage: Storage) -> None:
@@ -52,14 +26,14 @@ def test_no_totals_are_none(storage: Storage) -> None:
 
 def test_it_never_fails_whatever_is_there(storage: Storage) -> None:
     storage.execute([Set("n", b"something else", ttl=60)])
-    assert storage.execute([Add(("n",), ("a", 1))]) == [None]
+    assert storage.execute([Add(("n",), (60, "a", 1))]) == [None]
 
 
 def test_totals_that_nobody_adds_to_are_forgotten(storage: Storage, control: Any) -> None:
-    storage.execute([Add(("n",), ("a", 1))])
+    storage.execute([Add(("n",), (60, "a", 1))])
     if not isinstance(storage, MemoryStorage):
         [key] = control.scan_iter(f"{storage._prefix.decode()}n")  # type: ignore[attr-defined]
-        assert KEPT - 60 < control.ttl(key) <= KEPT
+        assert 0 < control.ttl(key) <= 60
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -68,5 +42,5 @@ def test_memory_and_redis_mean_the_same(storage: Storage, pairs: list[tuple[str,
     memory, key = MemoryStorage(), "same"
     storage.execute([Delete(key)])
     for one in pairs:
-        assert memory.execute([Add((key,), one)]) == storage.execute([Add((key,), one)])
+        assert memory.execute([Add((key,), (60, *one))]) == storage.execute([Add((key,), (60, *one))])
     assert memory.execute([ReadTotals((key,))]) == storage.execute([ReadTotals((key,))])

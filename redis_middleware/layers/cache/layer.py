@@ -13,9 +13,9 @@ from ...errors import ConfigurationError, StorageError
 from ...flow import Action, Flow, Layer, proceed
 from ...http import Request, Response, unavailable
 from ...ops import Op, gather
-from . import rfc9111
+from . import counts, rfc9111
 from .caution import Caution
-from .counts import Counts, Statistics
+from .counts import Statistics
 from .key import Url, Urls
 from .learnt import Learnt
 from .lookup import Lookup, give_up
@@ -99,10 +99,9 @@ class ResponseCache(Layer):
             on_error=on_error,
         )
         self._urls = Urls(ignore, sort)
-        self._counts = Counts()
         learnt = Learnt()
-        self._lookup = Lookup(self, self._terms, learnt, self._counts)
-        self._storing = Storing(self._terms, self._lookup, learnt, self._counts)
+        self._lookup = Lookup(self, self._terms, learnt)
+        self._storing = Storing(self._terms, self._lookup, learnt)
 
     @property
     def on_error(self) -> str:
@@ -129,6 +128,7 @@ class ResponseCache(Layer):
         else:
             failed = False
         if failed:
+            request.ledger.count("degraded ResponseCache")
             if repeated or self._terms.on_error == "closed":
                 return unavailable()
             return self._storing.refused((yield from proceed()), request, "bypass", "storage")
@@ -233,9 +233,9 @@ class ResponseCache(Layer):
     def stats(self, count: int = 10) -> Action[Statistics]:
         """An action: hits, misses and what else was counted, on all workers; with so many of the paths hit and missed most.
 
-        A worker adds what it has counted with one of its next requests, every two seconds.
+        A worker adds what it has counted with one of its next requests, or within a few seconds.
         """
-        return (yield from self._counts.read(count))
+        return (yield from counts.read(count))
 
 
 def _names(option: str, names: Iterable[str]) -> tuple[str, ...]:

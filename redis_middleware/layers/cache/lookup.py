@@ -13,14 +13,12 @@ from math import floor
 from secrets import randbits
 from typing import Any
 
-from ...errors import StorageError
 from ...flow import Action, sleep
 from ...http import Headers, Repeat, Request, Response
 from ...ops import Get, Op, gather
 from . import answer as answers
+from . import counts, parts
 from . import entry as entries
-from . import parts
-from .counts import Counts
 from .entry import Entry
 from .key import Url, variant
 from .learnt import NOTHING, Learnt
@@ -38,11 +36,10 @@ PAUSE, LONGEST_PAUSE = 0.005, 0.1
 class Lookup:
     """Finds responses for one cache. Serves all threads and tasks."""
 
-    def __init__(self, cache: object, terms: Terms, learnt: Learnt, counts: Counts) -> None:
+    def __init__(self, cache: object, terms: Terms, learnt: Learnt) -> None:
         self._cache = cache
         self._terms = terms
         self._learnt = learnt
-        self._counts = counts
 
     def visit(self, request: Request, url: Url) -> Visit:
         """What a request wants, as far as it is known before one looks."""
@@ -106,14 +103,9 @@ class Lookup:
         return round(self._terms.lease * SECOND)
 
     def _read(self, visit: Visit, lead: list[Lead], beside: list[Get]) -> Action[list[Any]]:
-        """What is found, whether the lead was got, marks and body, in one trip; what was counted until now goes along."""
-        counted = self._counts.due()
+        """What is found, whether the lead was got, marks and body, in one trip."""
         ops: list[Op[Any]] = [*lead, Find((visit.key,), (visit.name,)), *marks_of(visit.hint.tags), *beside]
-        try:
-            results = yield from gather(*ops, *counted)
-        except StorageError:
-            self._counts.put_back(counted)
-            raise
+        results = yield from gather(*ops)
         leads, found, rest = results[: len(lead)], results[len(lead)], results[len(lead) + 1 : len(ops)]
         return [found, *leads, *rest]
 
@@ -184,7 +176,7 @@ class Lookup:
         status = f"hit; ttl={floor(visit.left())}" + (f"; detail={stale}" if stale else "")
         response = yield from self.served(request, visit, status)
         if response is not None:
-            self._counts.hit(request.path, "stale" if stale else "")
+            counts.hit(request, "stale" if stale else "")
         return response
 
     def _renew(self, request: Request, visit: Visit) -> None:

@@ -20,10 +20,9 @@ from ...flow import Action, Flow, body, proceed
 from ...http import Headers, Pulse, Request, Response, content_length, unavailable
 from ...ops import Get, Op
 from . import answer as answers
+from . import counts, parts, rfc9111
 from . import entry as entries
-from . import parts, rfc9111
 from .conditions import Part
-from .counts import Counts
 from .entry import MADE, Entry
 from .key import variant
 from .learnt import Hint, Learnt
@@ -44,13 +43,11 @@ class Storing:
         terms: Terms,
         lookup: Lookup,
         learnt: Learnt,
-        counts: Counts,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._terms = terms
         self._lookup = lookup
         self._learnt = learnt
-        self._counts = counts
         self._clock = clock
 
     def forwarded(self, request: Request, visit: Visit) -> Flow:
@@ -104,7 +101,7 @@ class Storing:
         if visit.entry is None or not self._terms.may_be_stale(visit, error=True):
             return None
         self._failed(request, visit)
-        self._counts.hit(request.path, "stale")
+        counts.hit(request, "stale")
         try:
             return (yield from self._lookup.served(request, visit, "hit; detail=stale-if-error"))
         except StorageError:
@@ -137,9 +134,9 @@ class Storing:
         )
         stored = bool(visit.token) and refused is None
         if stored:
-            yield from self._store(visit, None, renewed=request.repeated is not None)
+            yield from self._store(request, visit, None)
         if request.repeated is None:
-            self._counts.hit(request.path, "revalidated")
+            counts.hit(request, "revalidated")
         status = "fwd=stale; fwd-status=304" + ("; stored" if stored else f"; detail={refused or 'collapsed'}")
         try:
             answer = yield from self._lookup.served(request, visit, status)
@@ -157,7 +154,7 @@ class Storing:
             answer = yield from self._lookup.served(request, visit, "fwd=stale; fwd-status=304; detail=validator")
         except StorageError:
             answer = None
-        self._counts.miss(request.path, "validator")
+        counts.miss(request, "validator")
         self._drop(request, visit, 200)
         return unavailable() if answer is None else answer
 
@@ -180,7 +177,7 @@ class Storing:
         headers = Headers.received(lines)
         self.told(response, f"fwd={visit.why}; stored")
         if request.repeated is None:
-            self._counts.miss(request.path)
+            counts.miss(request)
         whole = yield from body(self._terms.max_body_bytes)
         if whole is None or self._terms.unwise(request, status, headers, control):
             # cut short, too long, or the app has looked at the session since
@@ -211,7 +208,7 @@ class Storing:
         visit.hint = Hint(rfc9111.vary(headers), tags, entry.body is None)
         self._learnt.note(visit.key, visit.credentials, visit.hint)
         visit.name = variant(visit.hint.vary, request.headers, plain=self._terms.conformance)
-        yield from self._store(visit, whole, renewed=request.repeated is not None)
+        yield from self._store(request, visit, whole)
         return response
 
     def _kept(
@@ -243,7 +240,7 @@ class Storing:
             body = entries.unframed(visit.body, stored.mark)
         return None if body is None else parts.joined(stored, body, part, piece, headers)
 
-    def _store(self, visit: Visit, whole: bytes | None, *, renewed: bool) -> Action[None]:
+    def _store(self, request: Request, visit: Visit, whole: bytes | None) -> Action[None]:
         """Store the entry under its variant; `whole` is its body, None if that is stored already. What fails is not stored."""
         entry, control = visit.entry, visit.control
         assert entry is not None
@@ -251,7 +248,7 @@ class Storing:
         ttl = round(self._terms.kept(entry, control) * SECOND)
         vary, most = "\n".join(visit.hint.vary), self._terms.max_variants
         args = (visit.lead, visit.token, visit.name, vary, ttl, most, entries.encode(entry))
-        self._counts.stored(0 if whole is None else len(whole), renewed=renewed)
+        counts.stored(request, 0 if whole is None else len(whole))
         try:
             if entry.body is not None:
                 yield from Store((visit.key,), args)
@@ -273,7 +270,7 @@ class Storing:
 
     def refused(self, response: Response, request: Request, why: str, reason: str) -> Response:
         """Say that a response of the app is not stored, and why."""
-        self._counts.miss(request.path, reason)
+        counts.miss(request, reason)
         return self.told(response, f"fwd={why}; detail={reason}")
 
     def told(self, response: Response, status: str) -> Response:

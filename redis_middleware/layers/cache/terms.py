@@ -20,6 +20,9 @@ from .visit import Visit
 VALIDATABLE = 86_400
 """Seconds for which a stale response is kept that the app can be asked about."""
 
+DISCONNECTED = 60
+"""Seconds for which a plain cache serves what is stale while the app fails, as RFC 9111 §4.2.4 permits."""
+
 ASKED_FOR = frozenset({206, 304, 412, 416})
 """Answers to the range or the conditions of one request: they say nothing of what others would get."""
 
@@ -140,8 +143,10 @@ class Terms:
         return (self.stale_while_revalidate or 0) if said is None else said
 
     def _if_error(self, control: Control) -> float:
-        said = control.seconds("stale-if-error")
-        return (self.stale_if_error or 0) if said is None else said
+        said: float | None = control.seconds("stale-if-error")
+        if said is None:
+            said = self.stale_if_error if self.stale_if_error is not None else DISCONNECTED if self.conformance else 0
+        return said
 
     def tags(self, response: Response) -> tuple[str, ...]:
         """The tags of a response."""

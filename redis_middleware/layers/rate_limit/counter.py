@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ...counting import Top
 from ...errors import ConfigurationError, StorageError
 from ...http import Pulse, Request, Response
 from ...ops import Delete, Op, gather
@@ -85,13 +84,13 @@ class Counter:
         self._ban = None if ban is None else rule_of(ban)
         self._settles = any(rule.terms.when or rule.terms.count for rule in self.rules) or bool(ban and ban.when)
         self._name = name
+        self.ranking = f"denied:{name}"
         self._together = atomic or len(self._who) == 1
         self._tag = (name or "limits") if atomic and len(self._who) > 1 else None
         self._on_error = on_error
         self._share = share
         self._local = MemoryStorage()
         self._denials = Denials(clock)
-        self.tally = Top(f"l:top:{name}", clock)
 
     def asked(self, request: Request) -> list[Asked]:
         """What a request is asked: for each policy who is counted, and how much."""
@@ -122,7 +121,7 @@ class Counter:
         if known is not None:
             return Outcome(groups, [known], scope, local=False)
         try:
-            decisions = list((yield from gather(*scripts, *self.tally.due())))[: len(scripts)]
+            decisions = list((yield from gather(*scripts)))
         except StorageError:
             if self._on_error != "fallback":
                 return None
@@ -130,6 +129,23 @@ class Counter:
         if len(scripts) == 1 and self._lasts(asked, decisions[0]):
             self._denials.remember(scripts[0].keys[0], asked, decisions[0])
         return Outcome(groups, decisions, scope, local=False)
+
+    def record(self, outcome: Outcome | None, request: Request) -> None:
+        """Count what was decided: whether it was allowed, and each policy that would not have let it pass."""
+        ledger = request.ledger
+        if outcome is None or outcome.local:
+            ledger.count("degraded RateLimit")
+        if outcome is None:
+            return
+        allowed = True
+        for group, decision in zip(outcome.groups, outcome.decisions, strict=True):
+            if decision.allowed and not any([one.policy.shadow for one in group]):
+                continue
+            allowed = allowed and decision.allowed
+            for one, state in zip(group, decision.states, strict=True):
+                if not state.fits:
+                    ledger.count(f"limit {'shadow' if one.policy.shadow else 'denied'}:{one.policy.name}")
+        ledger.count("limit allowed" if allowed else "limit denied")
 
     def settle(self, outcome: Outcome, request: Request, response: Response | None) -> None:
         """Put right what each policy was charged, now that the response is known; None if the app raised."""
@@ -159,7 +175,7 @@ class Counter:
     def refuse(self, outcome: Outcome, request: Request) -> None:
         """Count a denial, and give back what some scripts took of a request that another one denied."""
         denied = next(group for group, decision in zip(outcome.groups, outcome.decisions, strict=True) if not decision.allowed)
-        self.tally.count(spelled(denied[0].subject))
+        request.ledger.rank(self.ranking, spelled(denied[0].subject))
         request.outbox += self.given_back(outcome)
 
     def given_back(self, outcome: Outcome) -> list[Op[Any]]:

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from limits import RateLimitItem
 
-from ...counting import First
+from ...counting import First, Top
 from ...errors import ConfigurationError, StorageError
 from ...flow import Action, Flow, Layer, proceed
 from ...flow import body as end_of_body
@@ -155,6 +155,7 @@ class RateLimit(Layer):
         if scope is None or not asked:
             return None
         outcome = yield from self._counter.decide(asked, scope)
+        self._counter.record(outcome, request)
         if outcome is None:
             return None if self._on_error == "open" else unavailable()
         if not outcome.decision.allowed:
@@ -231,7 +232,7 @@ class RateLimit(Layer):
 
         Addresses are in clear; other subjects are as in their keys, by digest. Workers add what they counted every few seconds.
         """
-        return (yield from First((self._counter.tally.key(),), (count,)))
+        return (yield from First((Top(self._counter.ranking).key(),), (count,)))
 
     def _counted_in(self, request: Request) -> str | None:
         """The label of the budget that a request is counted in; None if it is not counted."""

@@ -36,7 +36,7 @@ from .record import index_of
 from .sealing import MissingKey, Sealing, context
 from .statistics import Read, Statistics, Tally, width_of
 from .taking_over import left_by_others, take_over
-from .tokens import SHAPE, TAG, Keyring, is_id
+from .tokens import SHAPE, TAG, Keyring, Token, is_id
 from .users import List, Listed, Revoke, UserSession
 
 if TYPE_CHECKING:
@@ -155,6 +155,11 @@ class Sessions(Layer):
         session = yield from self.open(request)
         _offer(request, session)
         state = session.state
+        loaded = state.token
+        if state.trouble is not None:
+            request.ledger.count("degraded Sessions")
+        elif loaded is not None:
+            request.ledger.count("session loaded")
         try:
             response = yield from proceed()
         except Exception:
@@ -175,6 +180,7 @@ class Sessions(Layer):
                 return unavailable()
             state.trouble = state.trouble or exc
         else:
+            _record(request, loaded, state.token)
             self.set_cookie(response, session, request.scheme)
         if not state.tokens:
             request.outbox += self._tally.due()
@@ -353,6 +359,16 @@ def _private(response: Response, accessed: bool) -> Response:
         if "cache-control" not in response.headers:
             response.headers.add("cache-control", "private, no-store")
     return response
+
+
+def _record(request: Request, before: Token | None, after: Token | None) -> None:
+    """Count what became of a session."""
+    if before is None and after is not None:
+        request.ledger.count("session created")
+    elif before is not None and after is None:
+        request.ledger.count("session ended")
+    elif before is not None and after is not None and before.id != after.id:
+        request.ledger.count("session rotated")
 
 
 def _is_private(response: Response) -> bool:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
 from redis_middleware import run
 from redis_middleware.layers.cache import Statistics
 from redis_middleware.storage import Storage
 
 from ...conftest import Clock
 from ...edges import Edge
-from .site import Site, Watch, is_hit, settle
+from .site import Site, settle
 
 MINUTE = [("cache-control", "max-age=60, stale-while-revalidate=60")]
 
 
-def stats(site: Site) -> Statistics:
+def stats(edge: Edge, site: Site) -> Statistics:
+    edge.flush()
     return run(site.cache.stats(), site.storage)
 
 
@@ -34,7 +31,7 @@ def test_what_became_of_each_request(edge: Edge, storage: Storage, clock: Clock)
     site.get("/b")
     site.headers = [*MINUTE, ("set-cookie", "a=b")]
     site.get("/c")
-    told = stats(site)
+    told = stats(edge, site)
     assert (told.hits, told.stale, told.misses, told.stored, told.renewed, told.bytes) == (3, 1, 4, 2, 1, 2)
     assert told.refused == {"no-store": 2, "set-cookie": 1}
     assert told.hottest == [("/a", 3)]
@@ -48,31 +45,10 @@ def test_what_the_app_has_confirmed(edge: Edge, storage: Storage, clock: Clock) 
     clock.move(70)
     site.status = 304
     site.get()
-    told = stats(site)
+    told = stats(edge, site)
     assert (told.hits, told.revalidated, told.misses) == (1, 1, 1)
 
 
 def test_nothing_is_nothing(edge: Edge, storage: Storage) -> None:
-    told = stats(Site(edge, storage))
+    told = stats(edge, Site(edge, storage))
     assert (told.hits, told.misses, told.refused, told.hottest, told.hit_ratio) == (0, 0, {}, [], 0)
-
-
-def test_counts_leave_with_a_look_up(edge: Edge, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At most every two seconds; and a trip that fails loses none of the totals."""
-    watch = Watch(storage)
-    site = Site(edge, watch, MINUTE)
-    site.get()
-    site.get()
-    assert "Add" not in watch.asked
-    later: Any = site.cache._counts._totals._clock() + 3
-    monkeypatch.setattr(site.cache._counts._totals, "_clock", lambda: later)
-    watch.down = ("Add",)
-    site.get()
-    later += 3
-    watch.down = ()
-    watch.asked.clear()
-    assert is_hit(site.get())
-    assert sorted(watch.asked) == ["Add", "Find", "Get"]
-    told = run(site.cache.stats(), storage)
-    assert (told.hits, told.misses) == (2, 2)
-    assert told.refused == {"storage": 1}
