@@ -205,7 +205,16 @@ class _Exchange:
 
     def _hears(self) -> Receive:
         """What the app gets as receive."""
-        return self._receive
+        if self._request.native.get("http_version", "1.1") < "2":
+            return self._receive
+        return self._watched
+
+    async def _watched(self) -> Message:
+        """Note whether there is a body, of which no field need tell in HTTP/2 and later."""
+        message = await self._receive()
+        if message.get("body"):
+            self._request.unannounced = True
+        return message
 
     async def _app_returned(self) -> None:
         """The app has nothing more to say; what it left open is cut short."""

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -21,6 +22,9 @@ from .http import Headers
 from .storage import Storage
 
 Lines = Sequence[tuple[str, str]]
+
+LONGEST = 60.0
+"""Seconds after which an answer counts as one that does not end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +127,11 @@ def _wsgi(effect: Ask, url: str) -> Asked:
 def _first(pieces: Any, most: int) -> bytes:
     """The first bytes of a body, all of which is read."""
     kept = bytearray()
+    end = monotonic() + LONGEST
     try:
         for piece in pieces:
+            if monotonic() > end:
+                raise TimeoutError(f"the answer has not ended after {LONGEST:.0f} seconds")
             kept += piece[: most - len(kept)] if len(kept) < most else b""
     finally:
         if hasattr(pieces, "close"):
@@ -167,7 +174,8 @@ async def _asgi(effect: Ask, url: str) -> Asked:
             kept.extend(message.get("body", b"")[: effect.most - len(kept)])
 
     try:
-        await effect.app(scope, receive, send)
+        async with asyncio.timeout(LONGEST):
+            await effect.app(scope, receive, send)
         headers = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in head["headers"]])
         return Asked(url, head["status"], headers, bytes(kept))
     except Exception as exc:

@@ -7,7 +7,7 @@ Header names compare without regard to case; values are text of latin-1, as both
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal, Protocol, overload
@@ -31,10 +31,12 @@ PHRASES: Mapping[int, str] = {status.value: status.phrase for status in HTTPStat
 class Headers:
     """Header field lines, in order. Not safe for use by several threads at once."""
 
-    __slots__ = ("lines",)
+    __slots__ = ("_counted", "_index", "lines")
 
     def __init__(self, lines: Iterable[tuple[str, str]] = ()) -> None:
         self.lines: Lines = []
+        self._index: dict[str, list[str]] = {}  # the values by names in lower case, of so many lines
+        self._counted = 0
         for name, value in lines:
             self.add(name, value)
 
@@ -43,7 +45,22 @@ class Headers:
         """Headers that somebody else made: taken as they are, not checked and not copied."""
         headers = cls.__new__(cls)
         headers.lines = lines
+        headers._index = {}
+        headers._counted = 0
         return headers
+
+    @property
+    def names(self) -> KeysView[str]:
+        """The names that there are, in lower case."""
+        return self._values().keys()
+
+    def _values(self) -> dict[str, list[str]]:
+        if self._counted != len(self.lines):
+            index: dict[str, list[str]] = {}
+            for name, value in self.lines:
+                index.setdefault(name.lower(), []).append(value)
+            self._index, self._counted = index, len(self.lines)
+        return self._index
 
     @overload
     def get(self, name: str) -> str | None: ...
@@ -51,13 +68,12 @@ class Headers:
     def get(self, name: str, default: str) -> str: ...
     def get(self, name: str, default: str | None = None) -> str | None:
         """The combined value of all lines of a field (RFC 9110 §5.2), or `default` if there are none."""
-        values = self.getall(name)
+        values = self._values().get(name.lower())
         return ", ".join(values) if values else default
 
     def getall(self, name: str) -> list[str]:
         """The value of each line of a field. `Set-Cookie` must be read so (RFC 9110 §5.3)."""
-        name = name.lower()
-        return [value for key, value in self.lines if key.lower() == name]
+        return [*self._values().get(name.lower(), ())]
 
     def add(self, name: str, value: str) -> None:
         """Add a line. Raises `ValueError` for what cannot stand in a header."""
@@ -67,6 +83,7 @@ class Headers:
             raise ValueError(f"the value of {name} has a CR, LF or NUL in it")
         value.encode("latin-1")  # raises UnicodeEncodeError, a ValueError
         self.lines.append((name, value))
+        self._counted = -1
 
     def set(self, name: str, value: str) -> None:
         """Replace all lines of a field by one."""
@@ -76,11 +93,12 @@ class Headers:
     def remove(self, name: str) -> None:
         """Remove all lines of a field."""
         name = name.lower()
-        self.lines[:] = [line for line in self.lines if line[0].lower() != name]
+        if name in self._values():
+            self.lines[:] = [line for line in self.lines if line[0].lower() != name]
+            self._counted = -1
 
     def __contains__(self, name: str) -> bool:
-        name = name.lower()
-        return any(key.lower() == name for key, _ in self.lines)
+        return name.lower() in self._values()
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self.lines)
@@ -169,13 +187,14 @@ class Request:
     the body has ended; also if the app raised or the body was cut short, but not if the request was cancelled. What is
     lost is logged, and never raised. `pulses` is a list of what is sent again and again between `proceed()` and the end.
     `repeats` is a list of what is to be done once more when the response has gone; `repeated` is the repeat that this is.
-    `ledger` is where layers count what they do. `failed` is true when the app raised after its head had gone, and not because
-    the client had `left`.
+    `ledger` is where layers count what they do. `unannounced` is true if the app was given bytes of a body of which no field
+    has told, as HTTP/2 permits. `failed` is true when the app raised after its head had gone, and not because the client had
+    `left`.
     """
 
     __slots__ = (
         "_edge", "_headers", "_raw_path", "_read_headers", "failed", "kind", "ledger", "left", "method", "native", "outbox",
-        "path", "peer", "pulses", "query", "repeated", "repeats", "root_path", "scheme",
+        "path", "peer", "pulses", "query", "repeated", "repeats", "root_path", "scheme", "unannounced",
     )  # fmt: skip
 
     def __init__(
@@ -210,6 +229,7 @@ class Request:
         self.ledger = ledger
         self.failed = False
         self.left = False
+        self.unannounced = False
         self._raw_path = raw_path
         self._edge = edge
         self._headers: Headers | None = None

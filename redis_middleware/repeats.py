@@ -24,12 +24,16 @@ logger = logging.getLogger("redis_middleware")
 LONGEST = 60.0
 """Seconds after which nobody listens to a repeat any more."""
 
+NAME = "redis_middleware repeat"
+
 MOST = 8
 """How many repeats are under way at once in an edge (of threads) or an event loop; further ones are not made."""
 
 
 class Repeats:
-    """Makes repeats through a WSGI edge, each in a thread of its own. Serves all threads."""
+    """Makes repeats through a WSGI edge, each in a thread of its own; or in that of the request, when the client has its
+    answer, if the app is called by one thread alone (PEP 3333, `wsgi.multithread`). Serves all threads.
+    """
 
     def __init__(self, edge: Callable[..., Iterable[bytes]]) -> None:
         self._edge = edge
@@ -45,7 +49,15 @@ class Repeats:
                 self._names.add(repeat.name)
             environ = _repeated(request, repeat) | {"REQUEST_METHOD": "GET", "wsgi.input": BytesIO()}
             environ.pop("wsgi.file_wrapper", None)
-            threading.Thread(target=self._make, args=(repeat.name, environ), name="redis_middleware repeat", daemon=True).start()
+            if not environ.get("wsgi.multithread"):
+                self._make(repeat.name, environ)
+                continue
+            thread = threading.Thread(target=self._make, args=(repeat.name, environ), name=NAME, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as exc:  # there are too many
+                logger.warning("a repeat was not made: %s", exc)
+                self._ended(repeat.name)
 
     def _make(self, name: str, environ: dict[str, Any]) -> None:
         end = time.monotonic() + LONGEST
@@ -61,8 +73,11 @@ class Repeats:
         except Exception:
             logger.exception("a repeat of GET %s failed", environ.get("PATH_INFO", ""))
         finally:
-            with self._lock:
-                self._names.discard(name)
+            self._ended(name)
+
+    def _ended(self, name: str) -> None:
+        with self._lock:
+            self._names.discard(name)
 
 
 class AsyncRepeats:
@@ -82,7 +97,7 @@ class AsyncRepeats:
                 scope.pop("extensions", None)  # what only the server could take
                 if "state" in scope:
                     scope["state"] = dict(scope["state"])
-                tasks[repeat.name] = loop.create_task(self._make(repeat.name, scope, tasks), name="redis_middleware repeat")
+                tasks[repeat.name] = loop.create_task(self._make(repeat.name, scope, tasks), name=NAME)
 
     async def aclose(self) -> None:
         """End those of the running loop."""

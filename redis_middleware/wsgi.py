@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 from .collector import Collector
 from .counting import Ledger
 from .flow import Body, Done, Layer, Next, Peek
 from .heart import Heart
-from .http import PHRASES, UNCOUNTED, Counting, Lines, Request, Response, framed
+from .http import PHRASES, UNCOUNTED, UNRESERVED, Counting, Lines, Request, Response, framed
 from .pump import pump
 from .repeats import Repeats
 from .stack import ACTING, REPEATED, STORAGE, Drive, Stack, checked
@@ -29,6 +30,10 @@ from .storage.measured import measured
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+LATER = ("HTTP/2", "HTTP/3")
+"""Protocols in which a request may have a body without a field that tells of it."""
 
 
 class WSGIMiddleware:
@@ -58,7 +63,38 @@ class WSGIMiddleware:
         environ[STORAGE] = self.storage
         environ[ACTING] = environ.get(ACTING, ()) + stack.layers
         request = request_from(environ, self.ledger)
+        if environ.get("SERVER_PROTOCOL", "").startswith(LATER):
+            environ["wsgi.input"] = Watched(environ["wsgi.input"], request)
         return _Exchange(self, request, start_response, stack(request)).begin()
+
+
+class Watched:
+    """An input stream (PEP 3333, "Input and Error Streams") that notes in a request whether anything was read of it."""
+
+    def __init__(self, stream: Any, request: Request) -> None:
+        self._stream = stream
+        self._request = request
+
+    def read(self, *size: int) -> bytes:
+        """Read so many bytes."""
+        return self._noted(self._stream.read(*size))
+
+    def readline(self, *size: int) -> bytes:
+        """Read a line."""
+        return self._noted(self._stream.readline(*size))
+
+    def readlines(self, *hint: int) -> list[bytes]:
+        """Read all lines."""
+        lines: list[bytes] = self._stream.readlines(*hint)
+        self._noted(b"".join(lines))
+        return lines
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def _noted(self, data: bytes) -> bytes:
+        self._request.unannounced = self._request.unannounced or bool(data)
+        return data
 
 
 class _Environ:
@@ -73,6 +109,9 @@ class _Environ:
 
     def query(self, native: Environ, query: str, /) -> None:
         native["QUERY_STRING"] = query
+        for name in ("RAW_URI", "REQUEST_URI"):
+            if name in native:
+                native[name] = native[name].partition("?")[0] + (f"?{query}" if query else "")
 
 
 _ENVIRON = _Environ()
@@ -101,10 +140,14 @@ def _decoded(path: str) -> str:
     return path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
 
 
-def _raw_path(environ: Environ) -> str | None:
-    """The path as it was sent, by what gunicorn (RAW_URI) and uWSGI and werkzeug (REQUEST_URI) tell of it."""
+def _raw_path(environ: Environ) -> str:
+    """The path as it was sent, by what gunicorn (RAW_URI) and uWSGI and werkzeug (REQUEST_URI) tell of it; else its bytes,
+    encoded again.
+    """
     target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-    return target.partition("?")[0] if target.startswith("/") else None
+    if target.startswith("/"):
+        return target.partition("?")[0]
+    return quote((environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1"), safe=UNRESERVED)
 
 
 def _header_lines(environ: Environ) -> Lines:
@@ -146,7 +189,7 @@ class _Exchange:
             self._send_head(effect)
             return self
         except BaseException:
-            self._drive.close()
+            self._part()
             self._close_app()
             raise
 
@@ -194,7 +237,8 @@ class _Exchange:
         self._settle(None, more=True)
         if self._replaced:
             return self
-        if self._collector is None:
+        if self._collector is None:  # nobody here hears of it again
+            self._part()
             return self._iterable
         self._iterator = iter(self._iterable)
         return self
@@ -310,15 +354,20 @@ class _Exchange:
         try:
             self._end(None)
         finally:
-            self._drive.close()
+            self._part()
             self._close_app()
         if self._request.repeats:
             self._edge.repeats.begin(self._request)
+
+    def _part(self) -> None:
+        """The layers are through with the request."""
+        self._drive.close()
+        if self._beating:
+            self._beating = False
+            self._edge.heart.remove(self._request)
         self._edge.heart.watch()
 
     def _close_app(self) -> None:
-        if self._beating:
-            self._edge.heart.remove(self._request)
         iterable, self._iterable = self._iterable, ()
         if hasattr(iterable, "close"):
             iterable.close()

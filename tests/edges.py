@@ -221,12 +221,12 @@ def wsgi_call(app: Any, environ: dict[str, Any]) -> Answer:
     return Answer(int(status[:3]), Headers.received(headers), pieces)
 
 
-async def asgi_call(app: Any, scope: dict[str, Any]) -> Answer:
+async def asgi_call(app: Any, scope: dict[str, Any], body: bytes = b"") -> Answer:
     """Call as a server does, and check that what comes is one head and one body."""
     messages: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: dict[str, Any]) -> None:
         check_order(messages, message)

@@ -13,7 +13,6 @@ from fnmatch import fnmatchcase
 from hashlib import blake2b
 from urllib.parse import unquote, unquote_plus, urlsplit
 
-from ...errors import ConfigurationError
 from ...http import Headers, Request
 from .fields import members
 
@@ -27,6 +26,16 @@ NO_LISTS = ("authorization", "cookie", "user-agent")
 
 _is_host = re.compile(r"([a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::(\d{1,5}))?", re.ASCII | re.IGNORECASE).fullmatch
 
+FORWARDED = frozenset(
+    {
+        "forwarded", "front-end-https", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-forwarded-proto",
+        "x-forwarded-protocol", "x-forwarded-scheme", "x-forwarded-server", "x-forwarded-ssl", "x-scheme", "x-url-scheme",
+    }
+)  # fmt: skip
+"""Fields in which proxies tell of the URL that they were asked for, and which frameworks believe if told to."""
+
+_forwarded = re.compile(r"(?:^|[;,])[ \t]*((?:host|proto)=[^;,]*)", re.IGNORECASE).findall
+
 TWISTED = ("x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url")
 """Fields by which some frameworks take a request for another one than it says it is."""
 
@@ -39,13 +48,12 @@ class Url:
     host: str
     path: str
     query: str
-    rewritten: tuple[str, ...] = ()
-    """The mount and the path that the app sees, if something outside has made them others than the client wrote."""
+    namespace: str = ""
 
     @property
     def key(self) -> str:
         """The key of its entries, with a hash tag: those of one URL are in one slot."""
-        return f"c:{{{digest(self.scheme, self.host, self.path, self.query, *self.rewritten)}}}"
+        return f"c:{{{digest(self.namespace, self.scheme, self.host, self.path, self.query)}}}"
 
     @property
     def text(self) -> str:
@@ -57,11 +65,10 @@ class Urls:
     the app as well; `sort` puts the others in order.
     """
 
-    def __init__(self, ignore: Iterable[str] = (), sort: bool = False) -> None:
-        if isinstance(ignore, str):
-            raise ConfigurationError(f"ignore must be a list of patterns, got the text {ignore!r}")
+    def __init__(self, ignore: Iterable[str] = (), sort: bool = False, namespace: str = "") -> None:
         self._ignore = tuple(ignore)
         self._sort = sort
+        self._namespace = namespace
 
     def of(self, request: Request, strict: bool = True) -> Url | str:
         """The URL of a request, or why it cannot be known. Unless `strict`, whatever other method or URL its fields may say."""
@@ -71,15 +78,15 @@ class Urls:
         hosts = request.headers.getall("host")
         if len(hosts) != 1 or (host := _host(hosts[0], request.scheme)) is None:
             return "host"
-        return Url(request.scheme, host, request.raw_path, self.cleaned(request.query), _rewritten(request))
+        return Url(request.scheme, host, request.raw_path, self.cleaned(request.query), self._namespace)
 
     def parse(self, text: str) -> Url:
         """The URL that a text is. Raises `ValueError` if it is none, or not absolute."""
         parts = urlsplit(text)
         host = _host(parts.netloc, parts.scheme)
-        if parts.scheme not in PORTS or host is None:
-            raise ValueError(f"expected an absolute URL such as 'https://example.org/menu', got {text!r}")
-        return Url(parts.scheme, host, parts.path or "/", self.cleaned(parts.query))
+        if parts.scheme not in PORTS or host is None or not (text.isascii() and text.isprintable()) or " " in text:
+            raise ValueError(f"expected an absolute URL such as 'https://example.org/menu', percent-encoded, got {text!r}")
+        return Url(parts.scheme, host, parts.path or "/", self.cleaned(parts.query), self._namespace)
 
     def cleaned(self, query: str) -> str:
         """A query without what means nothing."""
@@ -93,13 +100,31 @@ class Urls:
         return any(fnmatchcase(name, pattern) for pattern in self._ignore)
 
 
-def variant(vary: Iterable[str], headers: Headers, *, plain: bool = False) -> str:
-    """The digest of the request's fields that responses vary by; nothing for none (RFC 9111 §4.1).
+def variant(vary: Iterable[str], headers: Headers, *, plain: bool = False, seen: Iterable[str] = ()) -> str:
+    """The digest of the request's fields that responses vary by, and of what else the app has `seen`; nothing for none
+    (RFC 9111 §4.1).
 
     `plain` believes RFC 9110 §12.5.4 that the order of languages means nothing; some apps take the first of them.
     """
-    names = tuple(vary)
-    return digest(*[part for name in names for part in (name, _selecting(name, headers, plain))]) if names else ""
+    parts = [part for name in vary for part in (name, _selecting(name, headers, plain))]
+    parts += seen
+    return digest(*parts) if parts else ""
+
+
+def seen_otherwise(request: Request) -> list[str]:
+    """What the app may take for the URL, other than what the client wrote: mount and path, if something outside has rewritten
+    them; and what proxies say, which the app, or something between, may believe.
+    """
+    seen: list[str] = []
+    raw, path = request.raw_path, request.root_path + request.path
+    if path not in (raw, unquote(raw)):
+        seen += ["path", request.root_path, request.path]
+    for name in sorted(FORWARDED & request.headers.names):
+        lines = request.headers.getall(name)
+        if name == "forwarded":  # who it is for changes no URL (RFC 7239 §5)
+            lines = [pair.lower() for line in lines for pair in _forwarded(line)]
+        seen += [name, ",".join(lines)]
+    return seen
 
 
 def digest(*parts: str) -> str:
@@ -125,11 +150,6 @@ def _selecting(name: str, headers: Headers, plain: bool) -> str:
     # some apps take the first of the languages or types that are wanted equally (§12.5.4); of codings none does
     in_any_order = name == "accept-encoding" or (plain and name == "accept-language")
     return "+" + ",".join(sorted({*found}) if in_any_order else found)
-
-
-def _rewritten(request: Request) -> tuple[str, ...]:
-    raw, seen = request.raw_path, request.root_path + request.path
-    return () if seen == raw or seen == unquote(raw) else (request.root_path, request.path)
 
 
 def _host(text: str, scheme: str) -> str | None:

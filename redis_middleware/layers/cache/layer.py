@@ -14,18 +14,27 @@ from ...flow import Action, Flow, Layer, proceed
 from ...http import Request, Response, unavailable
 from ...ops import Op, gather
 from . import counts, rfc9111
-from .caution import Caution
+from .caution import PRIVATE_HEADERS, Caution
 from .counts import Statistics
+from .fields import is_token
 from .key import Url, Urls
 from .learnt import Learnt
 from .lookup import Lookup, give_up
-from .purges import KEPT, MOST, PREFIXES, MarkPrefix, MarkTag, tag_key
+from .purges import KEPT, MOST, MarkPrefix, MarkTag, prefixes_key, tag_key
 from .rfc9111 import Control
-from .steps import Purge
+from .steps import Purge, Soften
 from .storing import Storing
 from .terms import Terms
 from .visit import Visit
 from .warming import BROWSER, Warmth, warm
+
+KNOWN = frozenset(
+    {
+        "age", "cache-control", "cache-status", "cdn-cache-control", "content-encoding", "content-length", "content-range",
+        "content-type", "date", "etag", "expires", "last-modified", "location", "set-cookie", "vary",
+    }
+)  # fmt: skip
+"""Fields that mean something else than tags."""
 
 CONDITIONS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range")
 
@@ -51,8 +60,8 @@ class ResponseCache(Layer):
     `"revalidate"` (that the app is asked), `"bypass"` (that nothing is stored, too). While one request fetches, others wait for
     at most `wait` seconds; if that one dies, another may after `lease` seconds. `early_renewal` is how eagerly a response is
     renewed before it expires (0 never, 1 as is best): the likelier, the longer the app takes for it. Nobody waits for that.
-    `tags_header` names a response's tags for `purge`; clients do not see it. `on_error`: `"open"` asks
-    the app when the storage fails, `"closed"` answers 503.
+    `tags_header` names a response's tags for `purge`; clients do not see it. Caches with different `namespace`s share nothing.
+    `on_error`: `"open"` asks the app when the storage fails, `"closed"` answers 503.
 
     One object serves all threads and tasks. Raises `ConfigurationError` for options out of range.
     """
@@ -68,7 +77,7 @@ class ResponseCache(Layer):
         routes: Mapping[str, float] | None = None,
         max_body_bytes: int = 1 << 20,
         max_variants: int = 32,
-        private_headers: Iterable[str] = ("authorization", "cookie"),
+        private_headers: Iterable[str] = PRIVATE_HEADERS,
         vary: Iterable[str] = (),
         ignore: Iterable[str] = (),
         sort: bool = False,
@@ -78,27 +87,31 @@ class ResponseCache(Layer):
         early_renewal: float = 1,
         tags_header: str = "Cache-Tag",
         wait: float = 5,
-        lease: float = 5,
+        lease: float = 2,
+        namespace: str = "",
         conformance: bool = False,
         on_error: Literal["open", "closed"] = "open",
     ) -> None:
         self._terms = Terms(
-            caution=Caution(_names("private_headers", private_headers), frozenset(_names("vary", vary))),
+            caution=Caution(_names("private_headers", private_headers), _names("vary", vary)),
             ttl=ttl,
-            routes=dict(routes or {}),
+            routes=_routes(routes),
             max_body_bytes=max_body_bytes,
             max_variants=max_variants,
             client_demand=client_demand,
             stale_while_revalidate=stale_while_revalidate,
             stale_if_error=stale_if_error,
-            tags_header=tags_header.lower(),
+            tags_header=_tags_header(tags_header),
             wait=wait,
             lease=lease,
             early_renewal=early_renewal,
             conformance=conformance,
             on_error=on_error,
         )
-        self._urls = Urls(ignore, sort)
+        if not isinstance(namespace, str) or type(sort) is not bool:
+            raise ConfigurationError(f"namespace must be a text and sort True or False, got {namespace!r} and {sort!r}")
+        self._urls = Urls(_patterns(ignore), sort, namespace)
+        self._namespace = namespace
         learnt = Learnt()
         self._lookup = Lookup(self, self._terms, learnt)
         self._storing = Storing(self._terms, self._lookup, learnt)
@@ -115,8 +128,11 @@ class ResponseCache(Layer):
         if query != request.query:
             request.amend_query(query)
         url = self._urls.of(request)
-        if isinstance(url, str) or _has_body(request):
-            return self._storing.refused((yield from proceed()), request, "bypass", "body" if isinstance(url, Url) else url)
+        why = url if isinstance(url, str) else _passes_by(request)
+        if why is not None or isinstance(url, str):
+            return self._storing.refused((yield from proceed()), request, "bypass", why or "host")
+        if request.headers.get("host") != url.host:
+            request.amend("host", url.host)  # nothing that is not in the key can be in the answer
         visit = self._lookup.visit(request, url)
         if self._terms.client_demand == "bypass" and visit.demand.no_store:
             return self._storing.refused((yield from proceed()), request, "request", "no-store")
@@ -192,20 +208,22 @@ class ResponseCache(Layer):
         """An action: what is stored with one of these tags, of this URL, or of the URLs that begin with `prefix` is not used any
         more, on any worker; nor is what is being fetched. URLs are absolute. `soft` makes it stale in place of gone.
 
-        It costs the same however much that is. Raises `ValueError` for a URL that is none.
+        It costs the same however much that is. Raises `ValueError` for a URL that is none and a tag that no response can have.
         """
         how = "soft" if soft else "hard"
-        ops: list[Op[Any]] = [MarkTag((tag_key(tag),), (how, KEPT)) for tag in ([tags] if isinstance(tags, str) else tags)]
+        ops: list[Op[Any]] = []
+        for tag in [tags] if isinstance(tags, str) else tags:
+            if not isinstance(tag, str) or not tag or tag != tag.strip() or "," in tag:
+                raise ValueError(f"expected a tag as it stands in {self._terms.tags_header}, without a comma, got {tag!r}")
+            ops.append(MarkTag((tag_key(tag, self._namespace),), (how, KEPT)))
         if url is not None:
-            parsed = self._urls.parse(url)
-            ops.append(MarkPrefix((PREFIXES,), (how, KEPT, MOST, parsed.text)) if soft else Purge((parsed.key,)))
+            key = self._urls.parse(url).key
+            ops.append(Soften((key,)) if soft else Purge((key,)))
         if prefix is not None:
             parsed = self._urls.parse(prefix)
             query = prefix.partition("?")[2]
             text = f"{parsed.scheme}://{parsed.host}{parsed.path}" + (f"?{query}" if "?" in prefix else "")
-            if not (prefix.isascii() and prefix.isprintable()):
-                raise ValueError(f"expected a prefix of URLs as clients write them, percent-encoded, got {prefix!r}")
-            ops.append(MarkPrefix((PREFIXES,), (how, KEPT, MOST, text)))
+            ops.append(MarkPrefix((prefixes_key(self._namespace),), (how, KEPT, MOST, text)))
         if not ops:
             raise TypeError("purge needs tags, a url or a prefix")
         yield from gather(*ops)
@@ -238,11 +256,43 @@ class ResponseCache(Layer):
         return (yield from counts.read(count))
 
 
-def _names(option: str, names: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(names, str):
-        raise ConfigurationError(f"{option} must be a list of field names, got the text {names!r}")
-    return tuple(name.lower() for name in names)
+def _names(option: str, names: Iterable[str]) -> frozenset[str]:
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise ConfigurationError(f"{option} must be a list of field names, got {names!r}")
+    found = frozenset([name.lower() if isinstance(name, str) else name for name in names])
+    for name in found:
+        if not isinstance(name, str) or not is_token(name):
+            raise ConfigurationError(f"{option} must be names of fields, got {name!r}")
+    return found
 
 
-def _has_body(request: Request) -> bool:
-    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0").strip("0 ") != ""
+def _patterns(ignore: Iterable[str]) -> tuple[str, ...]:
+    found = () if isinstance(ignore, str) or not isinstance(ignore, Iterable) else tuple(ignore)
+    if (not found and ignore not in ((), [])) or not all(isinstance(one, str) for one in found):
+        raise ConfigurationError(f"ignore must be a list of patterns such as 'utm_*', got {ignore!r}")
+    return found
+
+
+def _routes(routes: Mapping[str, float] | None) -> dict[str, float]:
+    found = dict(routes or {})
+    for path in found:
+        if not isinstance(path, str) or not path.startswith(("/", "*")):
+            raise ConfigurationError(f"routes must be by patterns of paths such as '/menu/*', got {path!r}")
+    return found
+
+
+def _tags_header(name: str) -> str:
+    lower = name.lower() if isinstance(name, str) else ""
+    if not is_token(lower) or lower in KNOWN:
+        raise ConfigurationError(f"tags_header must be the name of a field that has no other use, got {name!r}")
+    return lower
+
+
+def _passes_by(request: Request) -> str | None:
+    """Why a request is not for a cache, in a word; None if it is."""
+    headers = request.headers
+    if "upgrade" in headers:
+        return "upgrade"  # to a WebSocket, which may last for hours
+    if "transfer-encoding" in headers or headers.get("content-length", "0").strip("0 ") != "":
+        return "body"
+    return None

@@ -20,7 +20,7 @@ from . import answer as answers
 from . import counts, parts
 from . import entry as entries
 from .entry import Entry
-from .key import Url, variant
+from .key import Url, seen_otherwise, variant
 from .learnt import NOTHING, Learnt
 from .purges import Purged, marks_of, purged
 from .steps import Find, Found, Lead, Release
@@ -28,6 +28,9 @@ from .terms import Terms
 from .visit import SECOND, Visit
 
 logger = logging.getLogger("redis_middleware")
+
+LEADS = "redis_middleware.leads"
+"""Key of the environ or scope: the keys of what this request fetches already, in a cache further outside."""
 
 PAUSE, LONGEST_PAUSE = 0.005, 0.1
 """Seconds between two looks at whether what is waited for has come: at first, and at most."""
@@ -43,26 +46,25 @@ class Lookup:
 
     def visit(self, request: Request, url: Url) -> Visit:
         """What a request wants, as far as it is known before one looks."""
-        credentials = self._terms.has_credentials(request.headers)
+        credentials = self._terms.has_credentials(request)
         key = url.key
         hint = self._learnt.of(key, credentials)
-        name = variant(hint.vary, request.headers, plain=self._terms.conformance)
-        return Visit(url, key, name, hint, credentials, self._terms.demand(request.headers))
+        seen = seen_otherwise(request)
+        name = variant(hint.vary, request.headers, plain=self._terms.conformance, seen=seen)
+        return Visit(url, key, name, seen, hint, credentials, self._terms.demand(request.headers))
 
     def answered(self, request: Request, visit: Visit) -> Action[Response | None]:
         """The answer from what is stored; None if the app has to be asked. Waits for who asks it already."""
         yield from self.look(request, visit)
-        waited, pause, awaited = 0.0, PAUSE, ""
+        waited, pause = 0.0, PAUSE
         while True:
             if (response := (yield from self._usable(request, visit))) is not None:
                 return response
             if visit.demand.only_if_cached:
                 return Response(504)  # RFC 9111 §5.2.1.7; without a Cache-Status, as it is made here (RFC 9211 §2)
-            if visit.hint.refused or waited >= self._terms.wait or (waited and not visit.led and visit.name == awaited):
-                return None  # nothing comes of waiting
+            if waited >= self._terms.wait or (waited and visit.refused) or self._asks_for_itself(request, visit):
+                return None
             if not visit.led:
-                if request.method == "HEAD" and visit.entry is None:
-                    return None  # its answer would not be stored
                 yield from self.look(request, visit, leading=True)
                 if visit.token:
                     response = yield from self._usable(request, visit)  # who had the lead before may have stored it
@@ -70,14 +72,21 @@ class Lookup:
                         give_up(request, visit)
                     return response
                 continue  # somebody was faster
-            awaited = visit.name
             yield from sleep(pause)
             waited, pause = waited + pause, min(pause * 1.5, LONGEST_PAUSE)
-            yield from self.look(request, visit)
+            yield from self.look(request, visit, waiting=True)
 
-    def look(self, request: Request, visit: Visit, *, leading: bool = False) -> Action[None]:
+    def _asks_for_itself(self, request: Request, visit: Visit) -> bool:
+        """Whether nothing comes of waiting for others, or of fetching for them."""
+        if visit.hint.refused or visit.key in request.native.get(LEADS, ()):
+            return True  # what comes is not stored; or a cache further outside stores it
+        if visit.led and visit.entry is not None and visit.control is not None:
+            return visit.control.validates_always or visit.entry.lifetime <= 0  # each has to ask about it
+        return request.method == "HEAD" and visit.entry is None  # its answer would not be stored
+
+    def look(self, request: Request, visit: Visit, *, leading: bool = False, waiting: bool = False) -> Action[None]:
         """Read what is stored; a second time if it turns out that the first was the wrong question. `leading` tries to take the
-        lead before: in the same trip, as what was stored until then has to be seen.
+        lead before: in the same trip, as what was stored until then has to be seen. Who is `waiting` moves no body.
         """
         wanted: str | None = None
         for _ in range(3):
@@ -86,14 +95,18 @@ class Lookup:
                 give_up(request, visit)  # it was the lead of another variant
                 wanted, token = visit.name, randbits(52) + 1
                 lead = [Lead((visit.key,), (visit.name, token, self._lease, 0))]
-            beside = [Get(visit.body_key)] if visit.hint.beside and _gets_a_body(request, visit.entry) else []
-            found, *rest = yield from self._read(visit, lead, beside)
+            had = (visit.entry.mark, visit.body) if visit.entry is not None and visit.body is not None else None
+            moved = visit.hint.beside and not (waiting or had) and _gets_a_body(request, visit.entry)
+            found, *rest = yield from self._read(visit, lead, [Get(visit.body_key)] if moved else [])
             if lead and rest.pop(0):
                 visit.lead, visit.token = visit.name, token
+                request.native[LEADS] = (*request.native.get(LEADS, ()), visit.key)
             marks, bodies = rest[: 1 + len(visit.hint.tags)], rest[1 + len(visit.hint.tags) :]
             self._note(request, visit, found)
             if (visit.name, visit.hint.tags) == asked:
                 visit.body = bodies[0] if bodies else None
+                if had is not None and visit.entry is not None and visit.entry.mark == had[0]:
+                    visit.body = had[1]
                 self._judge(request, visit, marks)
                 return
         visit.found(None)  # it changes faster than one can look
@@ -104,19 +117,21 @@ class Lookup:
 
     def _read(self, visit: Visit, lead: list[Lead], beside: list[Get]) -> Action[list[Any]]:
         """What is found, whether the lead was got, marks and body, in one trip."""
-        ops: list[Op[Any]] = [*lead, Find((visit.key,), (visit.name,)), *marks_of(visit.hint.tags), *beside]
+        marks = marks_of(visit.hint.tags, visit.url.namespace)
+        ops: list[Op[Any]] = [*lead, Find((visit.key,), (visit.name,)), *marks, *beside]
         results = yield from gather(*ops)
         leads, found, rest = results[: len(lead)], results[len(lead)], results[len(lead) + 1 : len(ops)]
         return [found, *leads, *rest]
 
     def _note(self, request: Request, visit: Visit, found: Found) -> None:
         """Learn from what was found what to ask for."""
-        visit.now, visit.led = found.now, found.led
+        visit.now, visit.led, visit.refused, visit.failed = found.now, found.led, found.refused, found.failed
+        visit.purged = found.softly
         vary = tuple(found.vary.split("\n")) if found.vary else ()
         visit.why = "vary-miss" if vary else "uri-miss"
         if vary != visit.hint.vary:
             visit.hint = replace(visit.hint, vary=vary)
-            visit.name = variant(vary, request.headers, plain=self._terms.conformance)
+            visit.name = variant(vary, request.headers, plain=self._terms.conformance, seen=visit.seen)
         entry = None if found.entry is None else entries.decode(found.entry)
         visit.found(entry)
         if found.entry is not None and entry is None and not visit.broken:
@@ -138,13 +153,14 @@ class Lookup:
         except ValueError:
             logger.error("what was purged from the cache cannot be read: %s counts as purged", visit.key)
             last = Purged(hard=visit.now)
-        if last.hard >= entry.began or (visit.credentials and not entry.shared):
+        if last.hard >= entry.began or entry.began > visit.now or (visit.credentials and not entry.shared):
             visit.found(None)
             visit.why = "miss"
         elif entry.part is not None and parts.asked(request, entry) is None:
             visit.found(None)
             visit.beside, visit.why = entry, "partial"
-        visit.purged = last.soft if last.soft >= entry.began else 0
+        softly = max(last.soft, visit.purged)
+        visit.purged = softly if softly >= entry.began else 0
 
     def _usable(self, request: Request, visit: Visit) -> Action[Response | None]:
         """The answer from the entry, if it is fresh enough for this request (RFC 9111 §4)."""
@@ -160,11 +176,11 @@ class Lookup:
             visit.why = "request"
             return None
         if left > 0:
-            if self._terms.early_renewal and not visit.led and self._terms.is_early(visit):
+            if self._terms.early_renewal and not (visit.led or visit.failed) and self._terms.is_early(visit):
                 self._renew(request, visit)
             return (yield from self._hit(request, visit))
         if self._terms.may_be_stale(visit):
-            if not visit.led:
+            if not (visit.led or visit.failed):
                 self._renew(request, visit)
             return (yield from self._hit(request, visit, "stale-while-revalidate"))
         if not visit.purged and not control.forbids_stale and demand.max_stale >= -left and demand.max_stale:
@@ -201,11 +217,24 @@ class Lookup:
         return answers.answer(request, entry, whole or b"", visit.now, status, control.unvalidated_fields)
 
 
-def give_up(request: Request, visit: Visit) -> None:
-    """Let somebody else fetch it."""
+def give_up(request: Request, visit: Visit, *, refused: float = 0, failed: float = 0) -> None:
+    """Let somebody else fetch it. For so many seconds nobody is to wait for it, as it was `refused`, or to renew it, as that
+    has `failed`.
+    """
     if visit.token:
-        request.outbox.append(Release((visit.key,), (visit.lead, visit.token)))
+        keep_up_no_longer(request, visit)
+        request.outbox.append(release(visit, refused=refused, failed=failed))
         visit.token = 0
+
+
+def release(visit: Visit, *, refused: float = 0, failed: float = 0) -> Release:
+    """The op that gives the lead back."""
+    return Release((visit.key,), (visit.lead, visit.token, round(refused * SECOND), round(failed * SECOND)))
+
+
+def keep_up_no_longer(request: Request, visit: Visit) -> None:
+    """Let the lead lapse when its time is over."""
+    request.pulses[:] = [pulse for pulse in request.pulses if not (isinstance(pulse.op, Lead) and pulse.op.keys == (visit.key,))]
 
 
 def _gets_a_body(request: Request, entry: Entry | None) -> bool:

@@ -3,8 +3,9 @@
 So a purge costs the same however many responses it is about, and holds on every worker with its next request. A response that
 was on its way meanwhile is not used either: an entry knows when its request began.
 
-A tag has a key of its own. Prefixes are together under one, which every look-up reads; when there are too many of them, the
-oldest become one purge of everything that is older than they are.
+Tags share `TAG_KEYS` keys: a purge of one is now and then a purge of another one's, too, and marks have a bound. Prefixes are
+together under one key, which every look-up reads; when there are too many of them, the oldest become one purge of everything
+that is older than they are.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any, ClassVar
 from ...ops import Get, Keep, Script, Table
 from .key import digest
 
-PREFIXES = "c:purged"
+TAG_KEYS = 16_384
+"""Under how many keys the marks of all tags are: at most some 5 MB in memory."""
 
 MOST = 200
 """How many prefixes are kept apart."""
@@ -36,14 +38,19 @@ class Purged:
         return Purged(max(self.hard, other.hard), max(self.soft, other.soft))
 
 
-def tag_key(tag: str) -> str:
+def tag_key(tag: str, namespace: str = "") -> str:
     """Where the mark of a tag is."""
-    return f"c:tag:{digest(tag)}"
+    return f"c:tag:{int(digest(namespace, tag)[:8], 16) % TAG_KEYS}"
 
 
-def marks_of(tags: Iterable[str]) -> list[Get]:
+def prefixes_key(namespace: str = "") -> str:
+    """Where the prefixes are."""
+    return f"c:purged:{digest(namespace)}" if namespace else "c:purged"
+
+
+def marks_of(tags: Iterable[str], namespace: str = "") -> list[Get]:
     """What has to be read to know what was purged: the prefixes, and these tags."""
-    return [Get(PREFIXES), *[Get(tag_key(tag)) for tag in tags]]
+    return [Get(prefixes_key(namespace)), *[Get(tag_key(tag, namespace)) for tag in tags]]
 
 
 def purged(marks: Iterable[bytes | None], url: str) -> Purged:

@@ -5,17 +5,21 @@ All entries of a URL are in one hash, whose key has a tag of its own; bodies tha
 | field | what it is |
 |---|---|
 | v | the names of the request's fields that responses vary by, in lower case, one a line |
-| x | until when there is a variant, in microseconds: then `v` means nothing any more |
+| x | until when there is a variant: then `v` means nothing any more |
+| p | when all of it was made stale |
 | e… | a variant's entry, by the digest of these fields |
-| t… | when that variant is dropped, in microseconds; |
+| t… | when that variant is dropped |
 | b… | the key of its body, if that stands beside |
-| l… | who fetches that variant now: a token, and until when, in microseconds |
+| l… | who fetches that variant now: a token, and until when |
+| n… | until when nobody is to wait for that variant, as what came last could not be stored |
+| r… | until when nobody is to renew that variant, as that has failed |
 
-Rules:
+Times are microseconds. Rules:
 
-1. Only who holds the lead of a variant may store it. So what is purged while a response is on its way is not stored: the
-   lead went with the rest.
-2. A URL has at most so many variants; the one that is dropped soonest has to go.
+1. Only who has taken the lead of a variant may store it, and only the last one who has. So what is purged while a response is
+   on its way is not stored: the lead went with the rest.
+2. A lead lapses, and then another one may take it. If nobody has, who had it may still store, for a while.
+3. A URL has at most so many variants; the one that is dropped soonest has to go.
 """
 
 from __future__ import annotations
@@ -26,19 +30,25 @@ from typing import Any, ClassVar
 from ...ops import Keep as Shelf
 from ...ops import Script, Table
 
-LUA = """
+GRACE = 60_000_000
+"""Microseconds after its lapse in which a lead still serves to store."""
+
+LUA = f"""
+local GRACE = {GRACE}
+""" + """
 local function text(number) return string.format('%.0f', number) end
--- Who leads, and for how many microseconds more.
+-- Who has taken the lead last, and for how many microseconds more it is theirs.
 local function leader(name)
   local token, till = string.match(redis.call('HGET', keys[1], 'l' .. name) or '', '^(%d+):(%d+)$')
   local left = tonumber(till or 0) - now
-  if left <= 0 then return nil, 0 end
+  if left <= -GRACE then return nil, 0 end
   return token, left
 end
 local function live(ttl)
+  ttl = math.ceil(ttl / 1000)
   if redis.call('PTTL', keys[1]) < ttl then redis.call('PEXPIRE', keys[1], ttl) end
 end
-"""
+"""  # fmt: skip
 
 Fields = dict[str, bytes]
 
@@ -51,6 +61,12 @@ class Found:
     vary: str
     entry: bytes | None
     led: bool
+    refused: bool = False
+    """Whether what came last could not be stored."""
+    failed: bool = False
+    """Whether renewing it has failed."""
+    softly: int = 0
+    """When it was made stale."""
 
 
 @dataclass(slots=True)
@@ -58,26 +74,29 @@ class Find(Script[Found]):
     """Look a variant up. One key; args: its digest."""
 
     safe: ClassVar[bool] = True
-    lua: ClassVar[str] = (
-        LUA
-        + """
-local v = redis.call('HMGET', keys[1], 'v', 'x', 'e' .. args[1], 't' .. args[1])
-if tonumber(v[2] or 0) <= now then v[1] = false end
-if tonumber(v[4] or 0) <= now then v[3] = false end
-local _, left = leader(args[1])
-return {text(now), v[1] or '', v[3], left > 0 and 1 or 0}
+    lua: ClassVar[str] = """
+local n = args[1]
+local v = redis.call('HMGET', keys[1], 'v', 'x', 'e' .. n, 't' .. n, 'l' .. n, 'n' .. n, 'r' .. n, 'p')
+local function ahead(till) return tonumber(till or 0) > now end
+local led = ahead(string.match(v[5] or '', ':(%d+)$'))
+local said = (led and 1 or 0) + (ahead(v[6]) and 2 or 0) + (ahead(v[7]) and 4 or 0)
+return {string.format('%.0f', now), ahead(v[2]) and v[1] or '', ahead(v[4]) and v[3], said, ahead(v[2]) and v[8] or '0'}
 """
-    )
 
     def apply(self, table: Table, now: int, /) -> Found:
         fields, name = _fields(table, self.keys[0]), str(self.args[0])
-        vary = fields["v"].decode() if int(fields.get("x", 0)) > now else ""
-        entry = fields["e" + name] if int(fields.get("t" + name, 0)) > now else None
-        return Found(now, vary, entry, _leader(fields, name, now)[1] > 0)
+
+        def ahead(field: str) -> bool:
+            return int(fields.get(field, 0)) > now
+
+        led = int(fields.get("l" + name, b":0").partition(b":")[2]) > now
+        vary = fields["v"].decode() if ahead("x") else ""
+        entry = fields["e" + name] if ahead("t" + name) else None
+        return Found(now, vary, entry, led, ahead("n" + name), ahead("r" + name), int(fields.get("p", 0)) if ahead("x") else 0)
 
     def parse(self, reply: Any, /) -> Found:
-        now, vary, entry, led = reply
-        return Found(int(now), vary.decode(), entry, led == 1)
+        now, vary, entry, said, softly = reply
+        return Found(int(now), vary.decode(), entry, bool(said & 1), bool(said & 2), bool(said & 4), int(softly))
 
 
 @dataclass(slots=True)
@@ -87,10 +106,10 @@ class Lead(Script[bool]):
     lua: ClassVar[str] = (
         LUA
         + """
-local token = leader(args[1])
-if (token or args[4] == '1') and token ~= args[2] then return 0 end
+local token, left = leader(args[1])
+if args[4] == '1' and token ~= args[2] or left > 0 and token ~= args[2] then return 0 end
 redis.call('HSET', keys[1], 'l' .. args[1], args[2] .. ':' .. text(now + args[3]))
-live(math.ceil(args[3] / 1000))
+live(args[3] + GRACE)
 return 1
 """
     )
@@ -98,8 +117,8 @@ return 1
     def apply(self, table: Table, now: int, /) -> bool:
         name, token, lease, kept = (str(arg) for arg in self.args)
         fields = _fields(table, self.keys[0])
-        holder, _ = _leader(fields, name, now)
-        if (holder or kept == "1") and holder != token:
+        holder, left = _leader(fields, name, now)
+        if (kept == "1" or left > 0) and holder != token:
             return False
         fields["l" + name] = f"{token}:{now + int(lease)}".encode()
         _store(table, self.keys[0], fields, now)
@@ -111,16 +130,33 @@ return 1
 
 @dataclass(slots=True)
 class Release(Script[None]):
-    """Give the lead back without having stored anything. One key; args: the digest, the token."""
+    """Give the lead back without having stored anything. One key; args: the digest, the token, and for how many microseconds
+    nobody is to wait for this variant, or to renew it.
+    """
 
-    lua: ClassVar[str] = LUA + "if leader(args[1]) == args[2] then redis.call('HDEL', keys[1], 'l' .. args[1]) end"
+    lua: ClassVar[str] = (
+        LUA
+        + """
+if leader(args[1]) ~= args[2] then return end
+local function note(kind, time)
+  if tonumber(time) > 0 then redis.call('HSET', keys[1], kind .. args[1], text(now + time)) live(tonumber(time)) end
+end
+note('n', args[3])
+note('r', args[4])
+redis.call('HDEL', keys[1], 'l' .. args[1])
+"""
+    )
 
     def apply(self, table: Table, now: int, /) -> None:
-        name, token = (str(arg) for arg in self.args)
+        name, token, *times = (str(arg) for arg in self.args)
         fields = _fields(table, self.keys[0])
-        if _leader(fields, name, now)[0] == token:
-            del fields["l" + name]
-            _store(table, self.keys[0], fields, now)
+        if _leader(fields, name, now)[0] != token:
+            return
+        for kind, time in zip("nr", times, strict=True):
+            if int(time):
+                fields[kind + name] = b"%d" % (now + int(time))
+        del fields["l" + name]
+        _store(table, self.keys[0], fields, now)
 
     def parse(self, reply: Any, /) -> None:
         return None
@@ -131,7 +167,8 @@ class Store(Script[bool]):
     """Store a variant, by who has the lead, and give that back. Keys: the URL's, and the body's if it stands beside.
 
     Args: the digest under which the lead was taken, the token, the digest under which to store, what the responses vary by,
-    for how many microseconds, at most how many variants, the entry, and the body if it stands beside.
+    for how many microseconds, at most how many variants, the entry, and the body if it stands beside: without it, the one that
+    is there goes on living.
     """
 
     lua: ClassVar[str] = (
@@ -139,21 +176,27 @@ class Store(Script[bool]):
         + """
 local name, ttl = args[3], tonumber(args[5])
 if leader(args[1]) ~= args[2] then return 0 end
+if keys[2] and not args[8] and redis.call('EXISTS', keys[2]) == 0 then return 0 end
+local was = redis.call('HMGET', keys[1], 'v', 'x')
+local varies = was[1]
+redis.call('HSET', keys[1], 'v', args[4])
 redis.call('HDEL', keys[1], 'l' .. args[1])
+if tonumber(was[2] or 0) <= now then redis.call('HDEL', keys[1], 'p') end
 local function drop(other)
   local body = redis.call('HGET', keys[1], 'b' .. other)
-  if body then redis.call('UNLINK', body) end
+  if body and body ~= keys[2] then redis.call('UNLINK', body) end
   redis.call('HDEL', keys[1], 'e' .. other, 't' .. other, 'b' .. other)
 end
-local times = {}
-local all = redis.call('HGETALL', keys[1])
-local renamed = (redis.call('HGET', keys[1], 'v') or args[4]) ~= args[4]
-for i = 1, #all, 2 do
-  if string.sub(all[i], 1, 1) == 't' then
-    local other, till = string.sub(all[i], 2), tonumber(all[i + 1])
+local times, renamed = {}, (varies or args[4]) ~= args[4]
+for _, field in ipairs(redis.call('HKEYS', keys[1])) do
+  local kind, other = string.sub(field, 1, 1), string.sub(field, 2)
+  if kind == 't' then
+    local till = tonumber(redis.call('HGET', keys[1], field))
     if other == name or renamed or till <= now then drop(other) else times[#times + 1] = {till, other} end
-  elseif string.sub(all[i], 1, 1) == 'l' and not leader(string.sub(all[i], 2)) then
-    redis.call('HDEL', keys[1], all[i])
+  elseif kind == 'l' and not leader(other) then
+    redis.call('HDEL', keys[1], field)
+  elseif (kind == 'n' or kind == 'r') and (other == name or tonumber(redis.call('HGET', keys[1], field)) <= now) then
+    redis.call('HDEL', keys[1], field)
   end
 end
 table.sort(times, function(a, b) if a[1] ~= b[1] then return a[1] < b[1] end return a[2] < b[2] end)
@@ -161,12 +204,13 @@ local last = now + ttl
 for i, one in ipairs(times) do
   if i <= #times - tonumber(args[6]) + 1 then drop(one[2]) else last = math.max(last, one[1]) end
 end
-redis.call('HSET', keys[1], 'v', args[4], 'x', text(last), 'e' .. name, args[7], 't' .. name, text(now + ttl))
+redis.call('HSET', keys[1], 'x', text(last), 'e' .. name, args[7], 't' .. name, text(now + ttl))
 if keys[2] then
   redis.call('HSET', keys[1], 'b' .. name, keys[2])
-  redis.call('SET', keys[2], args[8], 'PX', math.ceil(ttl / 1000))
+  if args[8] then redis.call('SET', keys[2], args[8]) end
+  redis.call('PEXPIRE', keys[2], math.ceil(ttl / 1000))
 end
-live(math.ceil(ttl / 1000))
+live(ttl)
 return 1
 """
     )
@@ -178,8 +222,17 @@ return 1
         fields = _fields(table, key)
         if _leader(fields, led, now)[0] != token:
             return False
+        body = None
+        if bodies:
+            body = self.args[7] if len(self.args) > 7 else table.get(bodies[0])
+            if body is None:
+                return False
         del fields["l" + led]
+        if int(fields.get("x", 0)) <= now:
+            fields.pop("p", None)
         for field in [field for field in fields if field[0] == "l" and not _leader(fields, field[1:], now)[0]]:
+            del fields[field]
+        for field in [field for field in fields if field[0] in "nr" and (field[1:] == name or int(fields[field]) <= now)]:
             del fields[field]
         renamed = fields.get("v", vary.encode()) != vary.encode()
         times = sorted([(int(till), field[1:]) for field, till in fields.items() if field[0] == "t"])
@@ -187,14 +240,14 @@ return 1
         times = [one for one in times if one[1] not in gone]
         many = max(len(times) - most + 1, 0)
         for other in [*gone, *[other for _, other in times[:many]]]:
-            _drop(table, fields, other)
+            _drop(table, fields, other, bodies)
         last = max([now + ttl, *[till for till, _ in times[many:]]])
         assert isinstance(entry, bytes)
         fields |= {"v": vary.encode(), "x": b"%d" % last, "e" + name: entry, "t" + name: b"%d" % (now + ttl)}
         if bodies:
-            assert isinstance(self.args[7], bytes)
+            assert isinstance(body, bytes)
             fields["b" + name] = bodies[0].encode()
-            table.set(bodies[0], self.args[7], ttl / 1_000_000, Shelf.SPARE)
+            table.set(bodies[0], body, ttl / 1_000_000, Shelf.SPARE)
         _store(table, key, fields, now)
         return True
 
@@ -207,11 +260,11 @@ class Purge(Script[bool]):
     """Forget everything of a URL, and whoever is fetching it; True if there was an entry. One key."""
 
     lua: ClassVar[str] = """
-local all, found = redis.call('HGETALL', keys[1]), 0
-for i = 1, #all, 2 do
-  local kind = string.sub(all[i], 1, 1)
-  if kind == 't' and tonumber(all[i + 1]) > now then found = 1 end
-  if kind == 'b' then redis.call('UNLINK', all[i + 1]) end
+local found = 0
+for _, field in ipairs(redis.call('HKEYS', keys[1])) do
+  local kind = string.sub(field, 1, 1)
+  if kind == 't' and tonumber(redis.call('HGET', keys[1], field)) > now then found = 1 end
+  if kind == 'b' then redis.call('UNLINK', redis.call('HGET', keys[1], field)) end
 end
 redis.call('UNLINK', keys[1])
 return found
@@ -228,6 +281,30 @@ return found
         return bool(reply == 1)
 
 
+@dataclass(slots=True)
+class Soften(Script[None]):
+    """Make everything of a URL stale now, and do not let be stored what is on its way. One key."""
+
+    lua: ClassVar[str] = """
+for _, field in ipairs(redis.call('HKEYS', keys[1])) do
+  if string.sub(field, 1, 1) == 'l' then redis.call('HDEL', keys[1], field) end
+end
+local x = tonumber(redis.call('HGET', keys[1], 'x') or 0)
+if x > now then redis.call('HSET', keys[1], 'p', string.format('%.0f', now)) end
+"""
+
+    def apply(self, table: Table, now: int, /) -> None:
+        fields = _fields(table, self.keys[0])
+        if fields:
+            fields = {field: value for field, value in fields.items() if field[0] != "l"}
+            if int(fields.get("x", 0)) > now:
+                fields["p"] = b"%d" % now
+            _store(table, self.keys[0], fields, now)
+
+    def parse(self, reply: Any, /) -> None:
+        return None
+
+
 def _fields(table: Table, key: str) -> Fields:
     return dict(table.get(key) or {})
 
@@ -235,20 +312,21 @@ def _fields(table: Table, key: str) -> Fields:
 def _leader(fields: Fields, name: str, now: int) -> tuple[str, int]:
     token, _, till = fields.get("l" + name, b"0:0").decode().partition(":")
     left = int(till) - now
-    return (token, left) if left > 0 else ("", 0)
+    return (token, left) if left > -GRACE else ("", 0)
 
 
-def _drop(table: Table, fields: Fields, name: str) -> None:
-    if "b" + name in fields:
-        table.delete(fields["b" + name].decode())
+def _drop(table: Table, fields: Fields, name: str, kept: list[str]) -> None:
+    body = fields.get("b" + name, b"").decode()
+    if body and body not in kept:
+        table.delete(body)
     for kind in "etb":
         fields.pop(kind + name, None)
 
 
 def _store(table: Table, key: str, fields: Fields, now: int) -> None:
     """Store what is left of a hash, for as long as the last of it lasts."""
-    ends = [int(value) for field, value in fields.items() if field[0] == "t"]
-    ends += [int(value.partition(b":")[2]) for field, value in fields.items() if field[0] == "l"]
+    ends = [int(value) for field, value in fields.items() if field[0] in "tnr"]
+    ends += [int(value.partition(b":")[2]) + GRACE for field, value in fields.items() if field[0] == "l"]
     if max(ends, default=0) > now:
         table.set(key, fields, (max(ends) - now) / 1_000_000, Shelf.SPARE)
     else:

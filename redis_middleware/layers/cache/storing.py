@@ -18,7 +18,7 @@ import msgspec
 from ...errors import StorageError, StorageUnavailable
 from ...flow import Action, Flow, body, proceed
 from ...http import Headers, Pulse, Request, Response, content_length, unavailable
-from ...ops import Get, Op
+from ...ops import Op
 from . import answer as answers
 from . import counts, parts, rfc9111
 from . import entry as entries
@@ -26,13 +26,17 @@ from .conditions import Part
 from .entry import MADE, Entry
 from .key import variant
 from .learnt import Hint, Learnt
-from .lookup import Lookup, give_up
+from .lookup import Lookup, give_up, keep_up_no_longer, release
 from .rfc9111 import Control
-from .steps import Lead, Purge, Release, Store
+from .steps import Lead, Purge, Store
 from .terms import ASKED_FOR, Terms
 from .visit import SECOND, Visit
 
 logger = logging.getLogger("redis_middleware")
+
+
+BACK_OFF = 5.0
+"""Seconds for which nobody waits for what could not be stored, nor renews what could not be renewed."""
 
 
 class Storing:
@@ -73,7 +77,8 @@ class Storing:
             if (instead := (yield from self._instead_of_error(request, visit))) is not None:
                 return instead
             if request.repeated is not None:
-                return None  # the lead lapses by itself: an app in trouble is not asked again at once
+                self._failed(request, visit)
+                return None
         if entry is not None:
             confirmed = (
                 validating and response.status == 304 and rfc9111.is_about(response.headers, Headers.received(entry.lines))
@@ -92,9 +97,8 @@ class Storing:
         return same and rfc9111.is_about(response.headers, stored) and rfc9111.has_validator(response.headers)
 
     def _failed(self, request: Request, visit: Visit) -> None:
-        """Let the next one try; after a repeat, which nobody has waited for, in a while."""
-        if request.repeated is None:
-            give_up(request, visit)
+        """Let the next one try; but nobody is to renew it for a while, if it was for that."""
+        give_up(request, visit, failed=0 if request.repeated is None else BACK_OFF)
 
     def _instead_of_error(self, request: Request, visit: Visit) -> Action[Response | None]:
         """The stale entry in place of an error, if it may be used for that (RFC 5861 §4)."""
@@ -132,6 +136,8 @@ class Storing:
                 took=self._clock() - began,
             )
         )
+        if refused is None and rfc9111.vary(headers) != rfc9111.vary(Headers.received(entry.lines)):
+            refused = "vary"  # it may not be what these requests get (RFC 9111 §4.1)
         stored = bool(visit.token) and refused is None
         if stored:
             yield from self._store(request, visit, None)
@@ -178,15 +184,17 @@ class Storing:
         self.told(response, f"fwd={visit.why}; stored")
         if request.repeated is None:
             counts.miss(request)
+        took = 0.0 if began is None else self._clock() - began
+        keep_up_no_longer(request, visit)  # how long the client takes for the body is no reason for others to wait
         whole = yield from body(self._terms.max_body_bytes)
         if whole is None or self._terms.unwise(request, status, headers, control):
             # cut short, too long, or the app has looked at the session since
             self._learnt.note(visit.key, visit.credentials, replace(visit.hint, refused=True))
-            yield from _quietly(Release((visit.key,), (visit.lead, visit.token)))
+            yield from _quietly(release(visit, refused=0 if whole is None else BACK_OFF))
             return response
         kept = self._kept(visit, status, headers, whole)
         if kept is None:
-            yield from _quietly(Release((visit.key,), (visit.lead, visit.token)))
+            yield from _quietly(release(visit))
             return response
         status, lines, part, whole = kept
         entry = Entry(
@@ -202,12 +210,12 @@ class Storing:
             tags=tags,
             shared=self._terms.is_shared(control),
             part=part,
-            took=0.0 if began is None else self._clock() - began,
+            took=took,
         )
         visit.found(entry)
         visit.hint = Hint(rfc9111.vary(headers), tags, entry.body is None)
         self._learnt.note(visit.key, visit.credentials, visit.hint)
-        visit.name = variant(visit.hint.vary, request.headers, plain=self._terms.conformance)
+        visit.name = variant(visit.hint.vary, request.headers, plain=self._terms.conformance, seen=visit.seen)
         yield from self._store(request, visit, whole)
         return response
 
@@ -252,21 +260,17 @@ class Storing:
         try:
             if entry.body is not None:
                 yield from Store((visit.key,), args)
-                return
-            if whole is not None:
+            elif whole is None:
+                yield from Store((visit.key, visit.body_key), args)
+            else:
                 visit.body = entries.framed(whole, entry.mark)
-            elif visit.body is None:
-                visit.body = yield from Get(visit.body_key)
-            if visit.body is not None:
                 yield from Store((visit.key, visit.body_key), (*args, visit.body))
-                return
         except StorageUnavailable as exc:
             logger.debug("a response could not be stored: %s", exc)
-            return
         except StorageError as exc:  # there is no room for it
             logger.debug("a response could not be stored: %s", exc)
             self._learnt.note(visit.key, visit.credentials, replace(visit.hint, refused=True))
-        yield from _quietly(Release((visit.key,), (visit.lead, visit.token)))
+            yield from _quietly(release(visit))
 
     def refused(self, response: Response, request: Request, why: str, reason: str) -> Response:
         """Say that a response of the app is not stored, and why."""
@@ -283,9 +287,10 @@ class Storing:
         """Give up; and forget the entry whose place was taken by a response that is not stored, so that nobody is led by it."""
         replaced = 200 <= status < 400 or status in (404, 410)
         if replaced and visit.entry is not None and not visit.credentials:
+            keep_up_no_longer(request, visit)
             request.outbox.append(Purge((visit.key,)))
             visit.token = 0
-        give_up(request, visit)
+        give_up(request, visit, refused=BACK_OFF if replaced and not visit.credentials else 0)
 
 
 def _ask_about(request: Request, entry: Entry) -> None:

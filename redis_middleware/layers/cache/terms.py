@@ -27,6 +27,14 @@ ASKED_FOR = frozenset({206, 304, 412, 416})
 """Answers to the range or the conditions of one request: they say nothing of what others would get."""
 
 
+MOST = {"max_body_bytes": 512 << 20, "max_variants": 10_000}
+"""What a string of Redis holds, and what one step can look through."""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """The options of `ResponseCache`, checked. Times are seconds."""
@@ -51,15 +59,21 @@ class Terms:
         for name in ("ttl", "stale_while_revalidate", "stale_if_error"):
             lifetimes[name] = getattr(self, name)
         for name, value in lifetimes.items():
-            if value is not None and not 0 < value <= KEPT:
+            if value is not None and not (_is_number(value) and 0 < value <= KEPT):
                 raise ConfigurationError(f"{name} must be positive and at most {KEPT} seconds, got {value!r}")
         for name in ("max_body_bytes", "max_variants"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)!r}")
+            most = getattr(self, name)
+            if type(most) is not int or not 1 <= most <= MOST[name]:
+                raise ConfigurationError(f"{name} must be a whole number from 1 to {MOST[name]}, got {most!r}")
+        if type(self.conformance) is not bool:
+            raise ConfigurationError(f"conformance must be True or False, got {self.conformance!r}")
         if self.client_demand not in ("ignore", "revalidate", "bypass"):
             raise ConfigurationError(f"client_demand must be 'ignore', 'revalidate' or 'bypass', got {self.client_demand!r}")
         if self.on_error not in ("open", "closed"):
             raise ConfigurationError(f"on_error of ResponseCache must be 'open' or 'closed', got {self.on_error!r}")
+        times = (self.wait, self.lease, self.early_renewal)
+        if not all(_is_number(time) for time in times):
+            raise ConfigurationError(f"wait, lease and early_renewal must be numbers, got {times!r}")
         if not 0 <= self.wait <= 60 or not 1 <= self.lease <= 60:
             raise ConfigurationError(f"wait must be 0 to 60 seconds and lease 1 to 60, got {self.wait!r} and {self.lease!r}")
         if not 0 <= self.early_renewal <= 100:
@@ -70,9 +84,9 @@ class Terms:
         demand = Demand.of(headers)
         return Demand(only_if_cached=demand.only_if_cached) if self.client_demand == "ignore" else demand
 
-    def has_credentials(self, headers: Headers) -> bool:
+    def has_credentials(self, request: Request) -> bool:
         """Whether only what is marked as shared may answer a request."""
-        return not self.conformance and self.caution.has_credentials(headers)
+        return not self.conformance and self.caution.has_credentials(request)
 
     def is_shared(self, control: Control) -> bool:
         """Whether a response may answer requests with credentials."""
@@ -90,6 +104,8 @@ class Terms:
             return "partial"
         if (refused := self.unwise(request, status, lasting, control)) is not None:
             return refused
+        if self._is_useless(request, status, headers, control, now):
+            return "freshness"
         if headers.get("content-type", "").startswith("text/event-stream"):
             return "stream"  # nobody is to wait for its end
         size = content_length(headers)
@@ -97,7 +113,19 @@ class Terms:
 
     def unwise(self, request: Request, status: int, headers: Headers, control: Control) -> str | None:
         """Why a response is not stored although it could be; None if it may be."""
+        if request.unannounced:
+            return "body"
         return None if self.conformance else self.caution.refusal(request, status, headers, control)
+
+    def _is_useless(self, request: Request, status: int, headers: Headers, control: Control, now: float) -> bool:
+        """Whether a response can answer no request at all: it is stale as it comes, and nobody can be asked about it."""
+        if rfc9111.has_validator(headers):
+            return False
+        if not control.validates_always and self.lifetime(request, status, headers, control, now) > rfc9111.initial_age(
+            headers, now, now
+        ):
+            return False
+        return control.forbids_stale or not (self._while_revalidate(control) or self._if_error(control))
 
     def lifetime(self, request: Request, status: int, headers: Headers, control: Control, received: float) -> float:
         """For how many seconds a response is fresh from when it was made."""

@@ -23,6 +23,8 @@ class Visit:
     """The key of the URL's entries."""
     name: str
     """The digest of the variant that it wants."""
+    seen: list[str]
+    """What the app may take for the URL, other than what the client wrote."""
     hint: Hint
     credentials: bool
     demand: Demand
@@ -38,6 +40,10 @@ class Visit:
     broken: bool = False
     """Whether it has been said that the entry cannot be read."""
     led: bool = False
+    refused: bool = False
+    """Whether the last response could not be stored."""
+    failed: bool = False
+    """Whether renewing has failed a moment ago."""
     token: int = 0
     """The lead that this request holds; 0 for none."""
     lead: str = ""

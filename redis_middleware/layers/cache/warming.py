@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 from xml.etree import ElementTree
 
@@ -76,7 +77,8 @@ def _listed(app: Any, sitemap: str, options: dict[str, Any]) -> Action[list[str]
 def parsed(sitemap: bytes) -> tuple[list[str], list[str]]:
     """The pages and the other sitemaps that a sitemap leads to: XML, or a URL a line, maybe gzipped (sitemaps.org)."""
     if sitemap[:2] == b"\x1f\x8b":
-        sitemap = gzip.decompress(sitemap)
+        with gzip.open(BytesIO(sitemap)) as packed:
+            sitemap = packed.read(MOST_BYTES)
     if not sitemap.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return sitemap.decode("utf-8-sig").split(), []
     try:

@@ -61,7 +61,7 @@ def test_a_response_to_somebody_is_theirs_unless_it_says_that_it_is_for_all(
 
 
 def test_the_fields_that_say_who_asks_can_be_chosen() -> None:
-    caution = Caution(private_headers=("x-key",))
+    caution = Caution(private_headers=frozenset({"x-key"}))
     assert refusal(said("max-age=60"), asked=[("X-Key", "1")], caution=caution) == "credentials"
     assert refusal(said("max-age=60"), asked=[("Cookie", "1")], caution=caution) is None
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_middleware import ConfigurationError, Request
+from redis_middleware import Request
 from redis_middleware.http import Headers
 from redis_middleware.layers.cache.key import TWISTED, Url, Urls, digest, variant
 
@@ -199,11 +199,6 @@ def test_sorted_parameters_keep_the_order_of_those_with_one_name() -> None:
 def test_a_query_is_cleaned_once(query: str, sort: bool) -> None:
     urls = Urls(["utm_*", ""], sort)
     assert urls.cleaned(urls.cleaned(query)) == urls.cleaned(query)
-
-
-def test_patterns_are_a_list() -> None:
-    with pytest.raises(ConfigurationError, match="ignore must be a list"):
-        Urls("utm_*")
 
 
 # Variants (RFC 9111 §4.1)

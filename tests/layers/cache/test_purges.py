@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from redis_middleware import MemoryStorage, RedisStorage
-from redis_middleware.layers.cache.purges import PREFIXES, MarkPrefix, MarkTag, Purged, marks_of, purged, tag_key
+from redis_middleware.layers.cache.purges import MarkPrefix, MarkTag, Purged, marks_of, prefixes_key, purged, tag_key
 from redis_middleware.ops import Get, Op
 from redis_middleware.storage import Storage
 
@@ -33,7 +33,7 @@ def tag(name: str, how: str = "hard") -> MarkTag:
 
 
 def prefix(text: str, how: str = "hard", most: int = 200) -> MarkPrefix:
-    return MarkPrefix((PREFIXES,), (how, KEPT, most, text))
+    return MarkPrefix((prefixes_key(),), (how, KEPT, most, text))
 
 
 def last(storage: Storage, url: str = "http://a/", tags: tuple[str, ...] = ()) -> Purged:
@@ -91,7 +91,7 @@ def test_a_prefix_is_kept_once_with_both_its_marks(storage: Storage, clock: Cloc
     clock.move(1)
     hard = mark(storage, prefix("http://a/"))
     assert last(storage) == Purged(hard, soft)
-    [raw] = storage.execute([Get(PREFIXES)])
+    [raw] = storage.execute([Get(prefixes_key())])
     assert raw.count(b"\n") == 1
 
 
@@ -165,6 +165,6 @@ def test_memory_and_redis_mean_the_same(redis_storage: Any, control: Any, trace:
 def test_marks_are_kept_for_as_long_as_entries(storage: Storage, redis_url: str, control: Any) -> None:
     storage.execute([tag("a"), prefix("http://a/")])
     if isinstance(storage, RedisStorage):
-        for key in (tag_key("a"), PREFIXES):
+        for key in (tag_key("a"), prefixes_key()):
             [found] = control.scan_iter(f"{storage._prefix.decode()}{key}")
             assert KEPT - 60 < control.ttl(found) <= KEPT

@@ -63,7 +63,7 @@ def test_the_configuration_may_say_it(stale: Make, edge: Edge) -> None:
 
 @pytest.mark.parametrize("forbids", ["must-revalidate", "proxy-revalidate", "no-cache"])
 def test_never_if_the_response_forbids_it(stale: Make, edge: Edge, forbids: str) -> None:
-    site = stale([("cache-control", f"max-age=60, stale-while-revalidate=60, {forbids}")])
+    site = stale([("cache-control", f"max-age=60, stale-while-revalidate=60, {forbids}"), ("etag", '"v1"')])
     assert told(site.get()) == "fwd=stale; stored"
     settle(edge)
     assert site.runs == 2

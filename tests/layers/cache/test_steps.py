@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from redis_middleware import MemoryStorage, RedisStorage
-from redis_middleware.layers.cache.steps import Find, Found, Lead, Purge, Release, Store
+from redis_middleware.layers.cache.steps import GRACE, Find, Found, Lead, Purge, Release, Soften, Store
 from redis_middleware.ops import Get, Op
 from redis_middleware.storage import Storage
 
@@ -38,10 +38,16 @@ def lead(token: int = 1, *, name: str = "n", seconds: float = 10, keep: bool = F
 
 def store(
     name: str = "n", *, token: int = 1, led: str | None = None, vary: str = "", seconds: float = 100, most: int = 3,
-    entry: bytes = b"entry", body: bytes | None = None,
+    entry: bytes = b"entry", body: bytes | None = None, beside: bool = False,
 ) -> Store:  # fmt: skip
     args = (name if led is None else led, token, name, vary, int(seconds * SECOND), most, entry)
-    return Store((KEY,), args) if body is None else Store((KEY, f"{KEY}:{name}"), (*args, body))
+    if body is None and not beside:
+        return Store((KEY,), args)
+    return Store((KEY, f"{KEY}:{name}"), args if body is None else (*args, body))
+
+
+def release(token: int = 1, name: str = "n", *, refused: float = 0, failed: float = 0) -> Release:
+    return Release((KEY,), (name, token, int(refused * SECOND), int(failed * SECOND)))
 
 
 def put(storage: Storage, name: str = "n", **options: Any) -> None:
@@ -112,7 +118,11 @@ def test_a_lead_is_kept_by_who_has_it_and_by_nobody_else(storage: Storage, clock
     clock.move(9)
     assert seen(storage).led
     clock.move(1)
-    assert not ask(storage, lead(1, keep=True))  # it has lapsed: somebody else may have stored meanwhile
+    assert not seen(storage).led
+    assert ask(storage, lead(1, keep=True))  # it has lapsed, but nobody has taken it
+    clock.move(10)
+    assert ask(storage, lead(2))
+    assert not ask(storage, lead(1, keep=True))  # now somebody else may have stored
 
 
 def test_only_who_leads_stores(storage: Storage, clock: Clock) -> None:
@@ -124,9 +134,58 @@ def test_only_who_leads_stores(storage: Storage, clock: Clock) -> None:
     assert ask(storage, store(token=1))
     assert not seen(storage).led  # it is given back
     assert not ask(storage, store(token=1))
+
+
+def test_who_led_may_store_late_unless_another_one_has_taken_the_lead(storage: Storage, clock: Clock) -> None:
+    ask(storage, lead(1))
+    clock.move(10 + GRACE / SECOND - 1)
+    assert not seen(storage).led
+    assert ask(storage, store(token=1))
     ask(storage, lead(1))
     clock.move(10)
+    ask(storage, lead(2))
     assert not ask(storage, store(token=1))
+    assert ask(storage, store(token=2))
+    ask(storage, lead(1))
+    clock.move(10 + GRACE / SECOND)
+    assert not ask(storage, store(token=1))
+
+
+def test_who_cannot_store_says_so_and_for_how_long(storage: Storage, clock: Clock) -> None:
+    ask(storage, lead(1))
+    ask(storage, release(2, refused=10))
+    assert not seen(storage).refused
+    ask(storage, release(refused=10))
+    assert (seen(storage).led, seen(storage).refused, seen(storage, "other").refused) == (False, True, False)
+    clock.move(10)
+    assert not seen(storage).refused
+    ask(storage, lead(1))
+    ask(storage, release(refused=10))
+    put(storage)
+    assert not seen(storage).refused
+
+
+def test_so_does_who_could_not_renew(storage: Storage, clock: Clock) -> None:
+    put(storage)
+    ask(storage, lead(1))
+    ask(storage, release(failed=10))
+    assert (seen(storage).failed, seen(storage).refused) == (True, False)
+    assert ask(storage, lead(2))  # nobody else is held up
+    clock.move(10)
+    assert not seen(storage).failed
+
+
+def test_all_of_it_is_made_stale(storage: Storage, clock: Clock) -> None:
+    ask(storage, Soften((KEY,)))
+    put(storage, "a")
+    assert seen(storage, "a").softly == 0
+    clock.move(10)
+    ask(storage, Soften((KEY,)))
+    at = int(clock.now * SECOND)
+    assert (seen(storage, "a").softly, seen(storage, "b").softly) == (at, at)
+    clock.move(100)
+    put(storage, "a")  # what was stale is over
+    assert seen(storage, "a").softly == 0
 
 
 def test_a_variant_may_be_stored_under_another_name_than_it_was_asked_for(storage: Storage) -> None:
@@ -138,9 +197,9 @@ def test_a_variant_may_be_stored_under_another_name_than_it_was_asked_for(storag
 
 def test_a_lead_is_given_back_by_who_has_it(storage: Storage) -> None:
     ask(storage, lead(1))
-    ask(storage, Release((KEY,), ("n", 2)))
+    ask(storage, release(2))
     assert seen(storage).led
-    ask(storage, Release((KEY,), ("n", 1)))
+    ask(storage, release(1))
     assert not seen(storage).led
 
 
@@ -194,7 +253,7 @@ def test_variants_by_other_fields_are_dropped(storage: Storage) -> None:
 def test_leads_that_nobody_gave_back_are_swept(storage: Storage, clock: Clock, control: Any) -> None:
     for token in range(1, 50):
         ask(storage, lead(token, name=f"n{token}"))
-    clock.move(10)
+    clock.move(10 + GRACE / SECOND)
     put(storage)
     if isinstance(storage, MemoryStorage):
         fields = storage._entries.index[KEY].value
@@ -212,8 +271,12 @@ def test_a_body_comes_and_goes_with_its_entry(storage: Storage) -> None:
     assert body_of(storage) == b"\0\xff"
     put(storage, body=b"new")
     assert body_of(storage) == b"new"
+    put(storage, entry=b"the same, later", beside=True)
+    assert (seen(storage).entry, body_of(storage)) == (b"the same, later", b"new")
     put(storage)  # now it is with the entry
     assert body_of(storage) is None
+    ask(storage, lead())
+    assert not ask(storage, store(beside=True))  # it is gone
 
 
 # Time to live
@@ -250,7 +313,9 @@ spans = st.sampled_from([100.0, 300.0, 1000.0])  # nothing is so short that the 
 stores = st.builds(
     store, names, token=tokens, led=st.one_of(st.none(), names), vary=st.sampled_from(["", "accept", "accept\norigin"]),
     seconds=spans, most=st.sampled_from([1, 2, 3]), entry=st.binary(max_size=5), body=st.one_of(st.none(), st.binary(max_size=5)),
+    beside=st.booleans(),
 )  # fmt: skip
+waits = st.sampled_from([0.0, 100.0, 1000.0])
 leads = st.builds(lead, tokens, name=names, seconds=spans, keep=st.booleans())
 steps = st.one_of(
     stores,
@@ -258,8 +323,9 @@ steps = st.one_of(
     leads,
     leads,
     st.builds(find, names),
-    st.builds(lambda name, token: Release((KEY,), (name, token)), names, tokens),
+    st.builds(lambda *args, **times: release(*args, **times), tokens, names, refused=waits, failed=waits),
     st.just(Purge((KEY,))),
+    st.just(Soften((KEY,))),
     st.sampled_from([0.0, 0.000001, 100.0, 299.999999]),
 )
 
@@ -293,7 +359,7 @@ def test_memory_and_redis_mean_the_same(redis_storage: Any, control: Any, trace:
 
 
 @pytest.mark.parametrize(
-    "op", [find(), lead(), store(), Release((KEY,), ("n", 1)), Purge((KEY,))], ids=lambda op: type(op).__name__
+    "op", [find(), lead(), store(), release(), Purge((KEY,)), Soften((KEY,))], ids=lambda op: type(op).__name__
 )
 def test_another_type_is_an_error_of_the_op(storage: Storage, control: Any, op: Op[Any]) -> None:
     if isinstance(storage, MemoryStorage):
