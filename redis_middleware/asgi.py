@@ -14,7 +14,7 @@ from .collector import Collector
 from .counting import Ledger
 from .flow import Body, Done, Layer, Next, Peek
 from .heart import AsyncHeart
-from .http import PHRASES, UNCOUNTED, Counting, Lines, Request, Response, framed
+from .http import PHRASES, UNCOUNTED, Counting, Lines, Request, Response, framed, pieces
 from .pump import apump
 from .repeats import AsyncRepeats
 from .stack import ACTING, KINDS, REPEATED, STORAGE, Drive, Stack, checked
@@ -336,7 +336,10 @@ class _Exchange:
         self._replaced = True
         lines, body = framed(response, self._request.method)
         await self._forward({"type": self.start, "status": response.status, "headers": _encoded(lines)})
-        await self._forward({"type": self.pieces, "body": body})
+        sent = 0
+        for piece in pieces(body) if body else (body,):
+            sent += len(piece)
+            await self._forward({"type": self.pieces, "body": piece, "more_body": sent < len(body)})
         if self._wanted is response:
             await self._pump()
 

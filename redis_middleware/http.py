@@ -22,6 +22,9 @@ Lines = list[tuple[str, str]]
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110 §5.6.2
 _FORBIDDEN = re.compile(r"[\r\n\0]").search  # RFC 9110 §5.5
 
+PIECE = 1 << 16
+"""Bytes that are given to a server at once: what many of them hold before they wait for the client."""
+
 UNRESERVED = "/:@!$&'()*+,;=~"
 """What may stand in a path as it is (RFC 3986 §3.3)."""
 
@@ -325,6 +328,12 @@ def framed(response: Response, method: str) -> tuple[Lines, bytes]:
     if response.status == 205:
         body = b""
     return [*lines, ("content-length", str(len(body)))], b"" if method == "HEAD" else body
+
+
+def pieces(body: bytes) -> Iterator[bytes]:
+    """A body in the pieces in which it is sent: no client that reads slowly makes a server hold it twice."""
+    for start in range(0, len(body), PIECE):
+        yield body[start : start + PIECE]
 
 
 def content_length(headers: Headers) -> int | None:

@@ -20,7 +20,7 @@ from .collector import Collector
 from .counting import Ledger
 from .flow import Body, Done, Layer, Next, Peek
 from .heart import Heart
-from .http import PHRASES, UNCOUNTED, UNRESERVED, Counting, Lines, Request, Response, framed
+from .http import PHRASES, UNCOUNTED, UNRESERVED, Counting, Lines, Request, Response, framed, pieces
 from .pump import pump
 from .repeats import Repeats
 from .stack import ACTING, REPEATED, STORAGE, Drive, Stack, checked
@@ -299,8 +299,9 @@ class _Exchange:
         response: Response = effect.value if isinstance(effect, Done) else effect
         lines = response.headers.lines
         if response.body is not None:
-            lines, self._first = framed(response, self._request.method)
-            self._iterator = iter(())
+            lines, body = framed(response, self._request.method)
+            self._first = None
+            self._iterator = pieces(body)
             self._replaced = True
         try:
             self._server_write = self._server_start(self._status_line(response), lines)

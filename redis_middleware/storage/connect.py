@@ -63,6 +63,7 @@ class Connect:
     where: str
     sync: Callable[[], Any] | None
     asynchronous: Callable[[], Any] | None
+    is_cluster: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +228,7 @@ def _cluster(nodes: list[tuple[str, int]], options: dict[str, Any], calm: _Calm)
         f"cluster {nodes[0][0]}:{nodes[0][1]}",
         lambda: make(redis.cluster, Retry),
         lambda: make(redis.asyncio.cluster, redis.asyncio.retry.Retry),
+        is_cluster=True,
     )
 
 

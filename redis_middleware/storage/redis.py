@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,9 +30,10 @@ from redis.client import NEVER_DECODE
 from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, ReadOnlyError, RedisClusterException
 
 from ..errors import ConfigurationError, StorageError, StorageUnavailable
-from ..ops import Delete, Foreign, Get, Inspect, Op, Script, Set, SetIfAbsent, Touch, milliseconds
+from ..ops import Delete, Foreign, Get, Inspect, Node, Op, Script, Set, SetIfAbsent, Touch, Unavailable, milliseconds
 from .connect import Connect, connect
-from .inspection import Inspector
+from .inspection import WAIT, Inspector
+from .resilience import Breaker
 
 logger = logging.getLogger("redis_middleware")
 
@@ -88,6 +90,7 @@ class RedisStorage:
         self._gate = BoundedSemaphore(max_connections)
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
         self._trouble = ""
+        self._breaker = Breaker(self._works, QUEUE * timeout)
 
     def __repr__(self) -> str:
         return f"RedisStorage({self._connect.where}, prefix={self._prefix.decode()!r})"
@@ -99,8 +102,11 @@ class RedisStorage:
             return _together(
                 ops, self._inspector.execute(asked, lambda: self._load(self._gate)), self.execute(others) if others else []
             )
+        if self._breaker.is_open:
+            raise self._resting()
         if not self._gate.acquire(timeout=self._wait):
             raise self._busy()
+        began = time.perf_counter()
         try:
             client = self._client or self._open()
             replies = self._send(client, self._encode(ops)).execute(raise_on_error=False)
@@ -111,6 +117,7 @@ class RedisStorage:
             raise self._unavailable(exc) from exc
         finally:
             self._gate.release()
+        self._breaker.succeeded(time.perf_counter() - began)
         return self._decode(ops, replies)
 
     async def aexecute(self, ops: Sequence[Op[Any]], /) -> list[Any]:
@@ -120,6 +127,8 @@ class RedisStorage:
             running = self._loops.get(asyncio.get_running_loop())
             found = await self._inspector.aexecute(asked, lambda: self._load(running.gate if running else None))
             return _together(ops, found, await self.aexecute(others) if others else [])
+        if self._breaker.is_open:
+            raise self._resting()
         if self._connect.asynchronous is None:
             return await asyncio.to_thread(self.execute, ops)
         loop = self._loops.get(asyncio.get_running_loop()) or await self._aopen(self._connect.asynchronous)
@@ -131,6 +140,7 @@ class RedisStorage:
                 raise self._busy() from None
         else:
             await loop.gate.acquire()
+        began = time.perf_counter()
         try:
             replies = await self._send(loop.client, self._encode(ops)).execute(raise_on_error=False)
             if unknown := _unknown_scripts(replies):
@@ -140,6 +150,7 @@ class RedisStorage:
             raise self._unavailable(exc) from exc
         finally:
             loop.gate.release()
+        self._breaker.succeeded(time.perf_counter() - began)
         return self._decode(ops, replies)
 
     def close(self) -> None:
@@ -149,6 +160,7 @@ class RedisStorage:
         if client is not None:
             client.close()
         self._inspector.close()
+        self._breaker.reset()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop. They open again when they are needed."""
@@ -156,6 +168,7 @@ class RedisStorage:
         if loop is not None:
             await loop.ending.aclose()
         self._inspector.close()
+        self._breaker.reset()
 
     def _load(self, gate: BoundedSemaphore | asyncio.Semaphore | None) -> dict[str, int]:
         """How many connections are in use where the question comes from: by threads, or by its event loop."""
@@ -210,7 +223,20 @@ class RedisStorage:
 
     def _unavailable(self, exc: Exception) -> StorageUnavailable:
         self._note(f"storage lost: {self!r}: {type(exc).__name__}: {exc}")
+        if not self._connect.is_cluster:  # of which a part may be lost
+            self._breaker.failed()
         return StorageUnavailable(f"{self!r}: {type(exc).__name__}: {exc}")
+
+    def _resting(self) -> StorageUnavailable:
+        return StorageUnavailable(f"{self!r}: not asked: it was lost a moment ago, and has not answered since")
+
+    def _works(self) -> bool:
+        """Whether a server answers, asked over a connection of its own."""
+        [found] = self._inspector.execute([Inspect((("PING",),), budget=WAIT)], dict)
+        works = all(not isinstance(reply, Unavailable) for node in found.nodes for reply in _said(node))
+        if works:
+            self._note("")
+        return works
 
     def _busy(self) -> StorageUnavailable:
         return StorageUnavailable(f"{self!r}: all {self._max_connections} connections were busy for {self._wait} s")
@@ -306,6 +332,10 @@ def script_digest(lua: str, server_time: bool = True) -> str:
 def _key(prefix: bytes, key: str) -> bytes:
     raw = key.encode("utf-8", "surrogatepass")  # any text is a key, a lone surrogate too
     return raw if type(key) is Foreign else prefix + raw
+
+
+def _said(node: Node) -> tuple[Any, ...]:
+    return (node.replies,) if isinstance(node.replies, Unavailable) else node.replies
 
 
 def _apart(ops: Sequence[Op[Any]]) -> tuple[list[Inspect], list[Op[Any]]]:

@@ -8,7 +8,9 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import pytest
@@ -169,6 +171,22 @@ def test_time_is_the_servers_in_whole_microseconds(both: Both, redis_url: str, c
     assert 0 <= now - (seconds * 1_000_000 + microseconds) < 60_000_000
 
 
+def answers(both: Both, storage: RedisStorage) -> bool:
+    try:
+        return both.execute(storage, [Get("a")]) == [None]
+    except StorageUnavailable:
+        return False
+
+
+def until_back(both: Both, storage: RedisStorage) -> float:
+    """Seconds until a storage answers again."""
+    began = time.monotonic()
+    while not answers(both, storage):
+        assert time.monotonic() - began < 10
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
 def test_nothing_reachable_is_unavailable_and_logged_once(both: Both, caplog: pytest.LogCaptureFixture) -> None:
     with redis_server() as server:
         storage = both.storage(f"redis://:@{server.address}/0")
@@ -178,10 +196,64 @@ def test_nothing_reachable_is_unavailable_and_logged_once(both: Both, caplog: py
         with pytest.raises(StorageUnavailable) as caught:
             both.execute(storage, [Get("a")])
         assert isinstance(caught.value.__cause__, redis.ConnectionError)
+    with pytest.raises(StorageUnavailable, match="not asked: it was lost a moment ago"):
+        both.execute(storage, [Get("a")])
     with redis_server(port=port):
-        assert both.execute(storage, [Get("a")]) == [None]
+        until_back(both, storage)
     changes = [record.message.partition(":")[0] for record in caplog.records if record.levelno == logging.WARNING]
     assert changes == ["storage lost", "storage back"]
+
+
+@pytest.mark.parametrize("fault", [signal.SIGSTOP, signal.SIGKILL])
+def test_an_outage_costs_the_first_a_moment_and_the_others_nothing(both: Both, fault: signal.Signals) -> None:
+    """What is promised is a bound, so here times are asserted."""
+    with redis_server() as server:
+        storage = both.storage(f"redis://{server.address}/0")
+        both.execute(storage, [Get("a")])
+        os.kill(server.process.pid, fault)
+        took = []
+        for _ in range(20):
+            began = time.monotonic()
+            with pytest.raises(StorageUnavailable):
+                both.execute(storage, [Get("a")])
+            took.append(time.monotonic() - began)
+        assert max(took) < 0.6
+        assert max(took[3:]) < 0.05
+        if fault == signal.SIGSTOP:
+            os.kill(server.process.pid, signal.SIGCONT)
+            assert until_back(both, storage) < 2.5
+
+
+def test_of_many_at_once_all_have_their_answer_within_a_moment() -> None:
+    def fails(number: int) -> bool:
+        try:
+            storage.execute([Get("a")])
+        except StorageUnavailable:
+            return True
+        return False
+
+    with redis_server() as server:
+        storage = RedisStorage(f"redis://{server.address}/0")
+        storage.execute([Get("a")])
+        os.kill(server.process.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        with ThreadPoolExecutor(16) as pool:
+            assert all(pool.map(fails, range(64)))
+        assert time.monotonic() - began < 1
+        os.kill(server.process.pid, signal.SIGCONT)
+        storage.close()
+
+
+def test_an_error_that_the_server_answers_is_no_outage(both: Both, redis_url: str, prefix: str) -> None:
+    storage = both.storage(redis_url, prefix=prefix, timeout=5)
+    for _ in range(5):
+        [found] = both.execute(storage, [Broken(("n",), ())])
+        assert isinstance(found, StorageError)
+    assert both.execute(storage, [Get("a")]) == [None]
+
+
+class Broken(Script[None]):
+    lua: ClassVar[str] = "return redis.call('NONSENSE')"
 
 
 def test_what_timed_out_is_not_sent_again(both: Both) -> None:

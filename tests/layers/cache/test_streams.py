@@ -169,3 +169,12 @@ def test_what_is_larger_than_the_whole_memory_is_not_stored(edge: Edge, clock: C
     site.body = b"x" * 100_000
     assert [len(site.get().body) for _ in range(3)] == [100_000] * 3
     assert storage.used_bytes <= 50_000
+
+
+def test_a_stored_body_is_sent_in_pieces(edge: Edge, storage: Storage) -> None:
+    site = Site(edge, storage, MINUTE)
+    site.body = bytes(range(256)) * 1000
+    site.get()
+    answer = site.get()
+    assert is_hit(answer)
+    assert (answer.body, [len(piece) for piece in answer.pieces if piece]) == (site.body, [65536] * 3 + [59392])
