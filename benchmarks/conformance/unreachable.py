@@ -28,7 +28,17 @@ IMPOSSIBLE: Mapping[str, str] = {
 """What no cache passes anywhere, not even none. Later versions of the suite have it right."""
 
 IMPOSSIBLE_BEHIND: Mapping[str, Mapping[str, str]] = {
-    "wsgi": {"other-date-update": "gunicorn sends a Date of its own"},
+    "asgi": {
+        "interim-not-cached": "uvicorn sends no early hints over HTTP/1.1",
+        "interim-102": "uvicorn sends no interim responses",
+        "interim-103": "uvicorn sends no early hints over HTTP/1.1",
+        "interim-no-header-reuse": "uvicorn sends no early hints over HTTP/1.1",
+    },
+    "wsgi": {
+        "other-date-update": "gunicorn sends a Date of its own",
+        "other-date-update-expires": "gunicorn sends a Date of its own",
+        "interim-102": "gunicorn sends no other interim response than 103",
+    },
 }
 """What no cache passes behind the server of an edge."""
 

@@ -37,8 +37,8 @@ WAIT = 0.4
 
 LATE = Unavailable("timeout")
 
-Load = Callable[[], Mapping[str, int]]
-"""How busy the pool of the other batches is."""
+Load = Callable[[], Mapping[str, Any]]
+"""What the storage knows of itself: how busy the pool of the other batches is, and whether it is left alone."""
 
 
 class Inspector:
@@ -160,7 +160,7 @@ class _Batch:
 
     def inspections(self, load: Load) -> list[Inspection]:
         """What there is now."""
-        facts = {**self.facts, "connections": load()}
+        facts = {**self.facts, **load()}
         nodes = [self.found.get(place, (Node(self.missing, 0.0),)) for place in range(len(self.ops))]
         return [Inspection(facts, told) for told in nodes]
 

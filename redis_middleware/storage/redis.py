@@ -170,10 +170,11 @@ class RedisStorage:
         self._inspector.close()
         self._breaker.reset()
 
-    def _load(self, gate: BoundedSemaphore | asyncio.Semaphore | None) -> dict[str, int]:
-        """How many connections are in use where the question comes from: by threads, or by its event loop."""
+    def _load(self, gate: BoundedSemaphore | asyncio.Semaphore | None) -> dict[str, Any]:
+        """How many connections are in use where the question comes from: by threads, or by its event loop; and the breaker."""
         free = self._max_connections if gate is None else gate._value
-        return {"in_use": self._max_connections - free, "limit": self._max_connections}
+        connections = {"in_use": self._max_connections - free, "limit": self._max_connections}
+        return {"connections": connections, "breaker": "open" if self._breaker.is_open else "closed"}
 
     def _open(self) -> Any:
         if self._connect.sync is None:

@@ -77,6 +77,7 @@ def test_it_says_what_it_knows_by_itself(both: Both, redis_url: str) -> None:
         "loopback": True,
         "credentials": False,
         "connections": {"in_use": 0, "limit": 7},
+        "breaker": "closed",
         "prefix": "rm:",
     }
 
