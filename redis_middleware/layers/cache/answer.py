@@ -34,8 +34,8 @@ def answer(request: Request, entry: Entry, body: bytes, now: int, status: str, h
 
     `status` is what `Cache-Status` says; `hidden` are fields that may not be shown without asking the app.
     """
-    stored = Headers.received(entry.lines)
-    lines = [(name, value) for name, value in entry.lines if name.lower() not in hidden | {"age"}]
+    unsent = hidden | {"age"}
+    lines = [line for line in entry.lines if line[0].lower() not in unsent]
     own = [("age", str(int(age(entry, now)))), ("cache-status", f"{CACHE}; {status}")]
     if _is_unmodified(request, entry):
         return _made(304, [*[line for line in lines if line[0].lower() not in UNSENT_BY_304], *own], b"")
@@ -46,7 +46,9 @@ def answer(request: Request, entry: Entry, body: bytes, now: int, status: str, h
         start = own_part.start - entry.part[0]
         piece = body[start : start + own_part.end - own_part.start]
         return _made(206, [*lines, ("content-range", own_part.content_range), *own], piece)
-    wanted = part(request.headers, stored, entry.size, _seconds(entry)) if entry.status == 200 else None
+    wanted = None
+    if entry.status == 200 and "range" in request.headers:
+        wanted = part(request.headers, Headers.received(entry.lines), entry.size, _seconds(entry))
     if wanted is UNSATISFIABLE:
         return Response(416, [("content-range", f"bytes */{entry.size}"), *own])
     if wanted is not None:
@@ -56,7 +58,9 @@ def answer(request: Request, entry: Entry, body: bytes, now: int, status: str, h
 
 def _is_unmodified(request: Request, entry: Entry) -> bool:
     """Whether 304 is the answer. Conditions are about what would be a 200 (RFC 9110 §13.2.1)."""
-    return entry.status == 200 and is_unmodified(request.headers, Headers.received(entry.lines), _seconds(entry))
+    if entry.status != 200 or not ("if-none-match" in request.headers or "if-modified-since" in request.headers):
+        return False
+    return is_unmodified(request.headers, Headers.received(entry.lines), _seconds(entry))
 
 
 def _made(status: int, lines: list[tuple[str, str]], body: bytes) -> Response:

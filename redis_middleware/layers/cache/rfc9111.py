@@ -7,6 +7,7 @@ Beside each rule stands its section.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 
 from ...http import Headers
@@ -45,10 +46,7 @@ class Control:
     @classmethod
     def of(cls, headers: Headers) -> Control:
         """`CDN-Cache-Control` if it is there and valid, else `Cache-Control`."""
-        lines = headers.getall("cdn-cache-control")
-        if lines and (found := structured.directives(lines)):
-            return cls(found, targeted=True)
-        return cls(fields.directives(headers.getall("cache-control")))
+        return _control(tuple(headers.getall("cdn-cache-control")), tuple(headers.getall("cache-control")))
 
     def says(self, name: str) -> bool:
         """Whether a directive is there without naming fields: for the whole response."""
@@ -81,6 +79,13 @@ class Control:
         """Whether it may not be used stale, whatever happens (§4.2.4)."""
         prohibits = ("must-revalidate", "proxy-revalidate", "s-maxage")  # §5.2.2.10: s-maxage means proxy-revalidate, too
         return self.validates_always or any(name in self.directives for name in prohibits)
+
+
+@lru_cache(1024)  # most responses of an app say the same
+def _control(targeted: tuple[str, ...], lines: tuple[str, ...]) -> Control:
+    if targeted and (found := structured.directives(list(targeted))):
+        return Control(found, targeted=True)
+    return Control(fields.directives(lines))
 
 
 def refusal(method: str, status: int, headers: Headers, control: Control, *, authorized: bool, now: float) -> str | None:
