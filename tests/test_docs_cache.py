@@ -477,7 +477,8 @@ def test_what_the_table_says_of_cache_status_is_said(edge: Edge, storage: Storag
         answer = site.get("/d", range=f"bytes={place}-{place}")
     said.append(told(answer))
     listed = [codes(row[0])[0] for row in rows("") if row[0].startswith(("`hit", "`fwd"))]
-    assert sorted(said) == sorted(one for one in listed if "…" not in one)
+    elsewhere = [one for one in listed if "…" in one or "collapsed" in one]  # refusals above, waiting in test_stampede
+    assert sorted(said + elsewhere) == sorted(listed)
 
 
 def test_the_keys_of_the_table_are_those_in_redis(redis_url: str, control: redis.Redis, prefix: str, edge: Edge) -> None:

@@ -72,6 +72,7 @@ class Lookup:
                         give_up(request, visit)
                     return response
                 continue  # somebody was faster
+            visit.collapsed = visit.collapsed or visit.why
             yield from sleep(pause)
             waited, pause = waited + pause, min(pause * 1.5, LONGEST_PAUSE)
             yield from self.look(request, visit, waiting=True)
@@ -189,7 +190,8 @@ class Lookup:
 
     def _hit(self, request: Request, visit: Visit, stale: str = "") -> Action[Response | None]:
         """Answer with the entry; `stale` is why it may be used although it has expired."""
-        status = f"hit; ttl={floor(visit.left())}" + (f"; detail={stale}" if stale else "")
+        how = f"fwd={visit.collapsed}; collapsed" if visit.collapsed else "hit"
+        status = f"{how}; ttl={floor(visit.left())}" + (f"; detail={stale}" if stale else "")
         response = yield from self.served(request, visit, status)
         if response is not None:
             counts.hit(request, "stale" if stale else "")

@@ -48,6 +48,8 @@ class Visit:
     """The lead that this request holds; 0 for none."""
     lead: str = ""
     """The digest of the variant whose lead that is."""
+    collapsed: str = ""
+    """Why the app would have been asked, had this request not waited for another one (RFC 9211 §2.6)."""
     why: str = "uri-miss"
     """Why the app is asked, in the words of RFC 9211 §2.2."""
 
