@@ -1,6 +1,7 @@
 """Who is counted most: which subjects are denied, which pages are hit.
 
-A list lasts a day of the calendar (UTC) and has at most `MOST` names; those with the lowest counts go first.
+A list lasts a day of the calendar (UTC) and has at most `MOST` names; those with the lowest counts go first. Clients may choose
+what is in it, as with paths: so names are cut, and where memory runs short, lists go before anything else.
 """
 
 from __future__ import annotations
@@ -8,14 +9,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, ClassVar
 
-from ..ops import Script, Table
+from ..errors import StorageError
+from ..ops import Keep, Script, Table
 
 MOST = 1000
 """How many names a list has, in a process and in the storage."""
+
+LONGEST = 200
+"""How many characters of a name are kept."""
 
 EVERY = 2.0
 """Seconds between two additions of one process."""
@@ -39,11 +45,15 @@ redis.pcall('PEXPIRE', keys[1], 172800000)
 """
 
     def apply(self, table: Table, now: int, /) -> None:
-        counts = Counter(table.get(self.keys[0]) or {})
+        stored = table.get(self.keys[0])
+        if not isinstance(stored, dict | None):
+            return
+        counts = Counter(stored)
         for name, number in zip(self.args[1::2], self.args[2::2], strict=True):
             counts[str(name)] += int(number)
         kept = sorted(counts.items(), key=_rank, reverse=True)[: int(self.args[0])]
-        table.set(self.keys[0], dict(kept), 2 * DAY)
+        with suppress(StorageError):  # it does not fit into memory
+            table.set(self.keys[0], dict(kept), 2 * DAY, Keep.SPARE)
 
     def parse(self, reply: Any, /) -> None:
         return None
@@ -75,7 +85,10 @@ class Top:
         self._added = clock()
 
     def count(self, name: str) -> None:
-        """One more."""
+        """One more for a name, of which the first `LONGEST` characters count."""
+        name = name[:LONGEST]
+        if not name.isascii():
+            name = name.encode("utf-8", "replace").decode()  # no storage takes half a surrogate pair
         with self._lock:
             if name in self._counts or len(self._counts) < MOST:
                 self._counts[name] += 1

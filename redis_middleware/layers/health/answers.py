@@ -1,4 +1,4 @@
-"""A document, as the client prefers to read it: health+json, plain JSON, text or HTML.
+"""A document, as the client prefers to read it: health+json, plain JSON, text or HTML; metrics in forms of their own.
 
 `?format=` decides, else `Accept` (RFC 9110 §12.5.1); who accepts nothing that there is gets the first that is offered, as
 a probe is better served so than by 406. Never stored, never sniffed, and the HTML may load and run nothing.
@@ -35,20 +35,23 @@ class Format:
     media_type: str
     write: Callable[[str, Document], bytes]
     headers: tuple[Line, ...] = ()
+    parameters: str = ""
+    """Of the media type, as in `; version=1.0.0`."""
 
     def response(self, status: int, title: str, document: Document) -> Response:
         """The answer."""
-        charset = "; charset=utf-8" if self.media_type.startswith("text/") else ""
-        headers = [("content-type", self.media_type + charset), *HEADERS, *self.headers]
+        charset = "; charset=utf-8" if self.media_type.endswith(("-text", "/plain", "/html")) else ""
+        headers = [("content-type", self.media_type + self.parameters + charset), *HEADERS, *self.headers]
         return Response(status, headers, self.write(title, document))
 
 
 def chosen(request: Request, offered: Sequence[Format]) -> Format | None:
     """The format that a request asks for; None if it names one that there is not."""
-    named = parse_qs(request.query).get("format")
+    named = parse_qs(request.query, keep_blank_values=True).get("format")
     if named:
         return next((one for one in offered if one.name == named[-1].replace(" ", "+")), None)
-    accept = parse_accept_header(request.headers.get("accept"), MIMEAccept)
+    accepted = parse_accept_header(request.headers.get("accept"), MIMEAccept)
+    accept = MIMEAccept([(value.partition(";")[0].strip(), quality) for value, quality in accepted])  # no version is asked for
     best = accept.best_match([one.media_type for one in offered])
     return next((one for one in offered if one.media_type == best), offered[0])
 
@@ -89,4 +92,16 @@ def _html(title: str, document: Document) -> bytes:
 HEALTH = Format("health+json", "application/health+json", _json)
 JSON = Format("json", "application/json", _json)
 TEXT = Format("text", "text/plain", _text)
+
+
+def _openmetrics(title: str, document: Document) -> bytes:
+    return document["metrics"].openmetrics()  # type: ignore[no-any-return]  # an Exposition
+
+
+def _prometheus(title: str, document: Document) -> bytes:
+    return document["metrics"].prometheus()  # type: ignore[no-any-return]  # an Exposition
+
+
+OPENMETRICS = Format("openmetrics", "application/openmetrics-text", _openmetrics, parameters="; version=1.0.0")
+PROMETHEUS = Format("prometheus", "text/plain", _prometheus, parameters="; version=0.0.4")
 HTML = Format("html", "text/html", _html, (("content-security-policy", STRICT),))

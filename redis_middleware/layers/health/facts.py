@@ -18,6 +18,7 @@ from typing import Any
 from ...errors import StorageError
 from ...flow import Action, sleep
 from ...ops import Delete, Get, Inspect, Inspection, Key, Node, Set, Unavailable, gather
+from .counted import Counted
 
 BUDGET = 0.8
 """Seconds that a route may take with all that it asks of a server."""
@@ -92,6 +93,8 @@ class Facts:
     time: float = 0.0
     """When it was read, in seconds since the epoch."""
     layers: tuple[Section, ...] = field(default=())
+    """What each layer tells of itself, if it was asked."""
+    counted: Counted = field(default=Counted(trouble="not read"))
 
     @property
     def works(self) -> bool:

@@ -2,8 +2,10 @@
 
 | route | says | asks the storage |
 |---|---|---|
+| `GET {prefix}/` | all of it, as a page for people | at most once a second |
 | `GET {prefix}/health` | whether the storage works; the checks, to whom it may concern | at most once a second |
 | `GET {prefix}/stats` | what is known of it, and advice | at most once a second |
+| `GET {prefix}/metrics` | the counts of all workers and the state of the storage, for Prometheus | at most once a second |
 | `POST {prefix}/test` | whether each kind of data works | each time |
 | `GET /livez` | that the process answers | never |
 | `GET /readyz` | whether requests should come here | at most once a second |
@@ -14,27 +16,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
-import msgspec
-
-from ...errors import ConfigurationError, StorageError
+from ...errors import ConfigurationError
 from ...flow import Action, Flow, Layer
 from ...http import Request, Response
 from ...stack import ACTING, STORAGE
 from .access import UNASKED, Access
-from .advisories import advisories
-from .answers import HEALTH, HTML, JSON, TEXT, Document, Format, chosen, problem
+from .advisories import Advisory, advisories
+from .analytics import Subjects, analytics
+from .answers import HEALTH, HTML, JSON, OPENMETRICS, PROMETHEUS, TEXT, Document, Format, chosen, problem
 from .checks import Status, Thresholds, checks_of, grouped, timestamp, worst
 from .facts import Facts, look
+from .page import PAGE
 from .readiness import Termination, closed, readiness
 from .readings import Reading, Readings
 from .selftest import self_test
+from .survey import survey
 
-Answer = Generator[Any, Any, Document]
-"""A flow that comes to a document, with a `status` in it."""
+Answer = Generator[Any, Any, Document | Response]
+"""A flow that comes to a document, with a `status` in it; or to a refusal."""
 
 Details = Literal["some", "all"]
 
@@ -62,6 +65,9 @@ class Health(Layer):
     Everybody gets the status. Details are for peers in `allow`, addresses and networks, if no proxy stands between (see
     `access`), and for who sends `Authorization: Bearer` with the `token`. `POST test` is for the same.
 
+    `subjects` says how the subjects that were limited most are told: `"shown"` as the limiter keeps them, addresses in clear and
+    others by digest; all of them `"hashed"`; or `"hidden"`.
+
     `thresholds` say from where on something is a warning, see `Thresholds`. `drain_on_sigterm` makes a SIGTERM call `drain()`,
     and passes it on to the server's own handler `drain_delay` seconds later. `clock` counts the second for which a reading
     serves all who ask: for tests, where time has to be moved.
@@ -80,6 +86,7 @@ class Health(Layer):
         probes: bool = True,
         token: str | None = None,
         allow: str | Iterable[str] = ("127.0.0.0/8", "::1/128"),
+        subjects: Subjects = "shown",
         thresholds: Thresholds = Thresholds(),  # noqa: B008  # it never changes
         drain_on_sigterm: bool = False,
         drain_delay: float = 0.0,
@@ -89,7 +96,10 @@ class Health(Layer):
             raise ConfigurationError(f"prefix must begin with a slash and not end with one, got {prefix!r}")
         if not 0 <= drain_delay <= 3600:
             raise ConfigurationError(f"drain_delay must be 0 to 3600 seconds, got {drain_delay!r}")
+        if subjects not in get_args(Subjects):
+            raise ConfigurationError(f"subjects must be one of {', '.join(get_args(Subjects))}, got {subjects!r}")
         self._access = Access(allow, token)
+        self._subjects: Subjects = subjects
         self._thresholds = thresholds
         self._readings = Readings(clock)
         self._draining = False
@@ -122,12 +132,16 @@ class Health(Layer):
             names = ", ".join([one.name for one in route.formats])
             return problem(400, "Bad Request", f"format must be one of {names}.")
         document = yield from route.answer(request, self._access.granted(request) is not None)
+        if isinstance(document, Response):
+            return document
         return wanted.response(route.failed if document["status"] == "fail" else 200, route.title, document)
 
     def _made(self, prefix: str, probes: bool) -> Iterable[tuple[str, Route]]:
         reads, health = ("GET", "HEAD"), (HEALTH, JSON, TEXT, HTML)
+        yield f"{prefix}/", Route("Page", reads, self._page, (PAGE,), failed=200)
         yield f"{prefix}/health", Route("Health", reads, self._health, health)
         yield f"{prefix}/stats", Route("Statistics", reads, self._stats, (JSON, TEXT, HTML), "all", failed=200)
+        yield f"{prefix}/metrics", Route("Metrics", reads, self._metrics, (OPENMETRICS, PROMETHEUS), "all", failed=200)
         yield f"{prefix}/test", Route("Self-test", ("POST",), self._test, (JSON, TEXT, HTML), "all")
         if probes:
             yield "/livez", Route("Alive", reads, self._livez, health)
@@ -152,9 +166,9 @@ class Health(Layer):
     def _reading(self, request: Request, deep: bool = False) -> Action[Reading]:
         layers = request.native.get(ACTING, ())
         key = (deep, id(request.native.get(STORAGE)), *map(id, layers))
-        return self._readings.get(key, partial(_look_at_all, layers) if deep else look)
+        return self._readings.get(key, partial(survey, layers) if deep else look)
 
-    def _health(self, request: Request, detailed: bool) -> Answer:
+    def _health(self, request: Request, detailed: bool) -> Action[Document]:
         facts = (yield from self._reading(request)).facts
         checks = checks_of(facts, self._thresholds)
         status = worst([check.status for check in checks])
@@ -163,10 +177,9 @@ class Health(Layer):
         output = {"output": facts.trouble} if facts.trouble else {}
         return {"status": status, **output, "checks": grouped(checks, facts.time)}
 
-    def _stats(self, request: Request, detailed: bool) -> Answer:
+    def _stats(self, request: Request, detailed: bool) -> Action[Document]:
         reading = yield from self._reading(request, deep=True)
-        facts, layers = reading.facts, request.native.get(ACTING, ())
-        concerns = [layer.concern for layer in layers if hasattr(layer, "concern")]
+        facts = reading.facts
         return {
             "status": worst([check.status for check in checks_of(facts, self._thresholds)]),
             "time": timestamp(facts.time),
@@ -174,8 +187,24 @@ class Health(Layer):
             "times": {"ping_ms": _ms(facts.ping), "write_ms": _ms(facts.write)},
             "nodes": facts.nodes,
             "layers": facts.layers,
-            "advisories": [one.document() for one in advisories(facts, concerns, reading.before)],
+            "analytics": analytics(facts.counted, facts.layers, self._subjects),
+            "advisories": [one.document() for one in _advice(request, reading)],
         }
+
+    def _page(self, request: Request, detailed: bool) -> Answer:
+        if not detailed:
+            told = yield from self._health(request, detailed)
+            return {**told, "challenge": self._access.challenge}
+        facts = (yield from self._reading(request, deep=True)).facts
+        return {**(yield from self._stats(request, detailed)), "checks": grouped(checks_of(facts, self._thresholds), facts.time)}
+
+    def _metrics(self, request: Request, detailed: bool) -> Answer:
+        try:
+            from .metrics import Exposition
+        except ImportError:
+            return problem(501, "Not Implemented", "This needs an extra: pip install 'redis-middleware[prometheus]'.")
+        reading = yield from self._reading(request, deep=True)
+        return {"status": "pass", "metrics": Exposition(reading.facts, _advice(request, reading))}
 
     def _test(self, request: Request, detailed: bool) -> Answer:
         return (yield from self_test())
@@ -203,27 +232,10 @@ class Health(Layer):
         return {"status": "pass" if self._started else "warn"}
 
 
-def _look_at_all(layers: Sequence[Any]) -> Action[Facts]:
-    """The storage, and what the layers count."""
-    facts = yield from look(deep=True)
-    connections = facts.storage.get("connections", {"in_use": 0, "limit": 1})
-    busy = connections["in_use"] >= connections["limit"]  # to wait for one might take longer than the route has
-    trouble, told = facts.trouble or ("busy" if busy else None), []
-    for layer in layers:
-        about: dict[str, Any] = {"layer": type(layer).__name__}
-        about |= {name: getattr(layer, name) for name in ("concern", "on_error") if hasattr(layer, name)}
-        if callable(getattr(layer, "stats", None)):
-            about["stats"] = {"unavailable": trouble} if trouble else (yield from _counted(layer.stats()))
-        told.append(about)
-    return replace(facts, layers=tuple(told))
-
-
-def _counted(stats: Action[Any]) -> Action[Any]:
-    """What a layer counts, as plain values."""
-    try:
-        return msgspec.to_builtins((yield from stats), enc_hook=str)
-    except StorageError:
-        return {"unavailable": "failed"}
+def _advice(request: Request, reading: Reading) -> list[Advisory]:
+    """Advice for what the layers of a request store."""
+    concerns = [layer.concern for layer in request.native.get(ACTING, ()) if hasattr(layer, "concern")]
+    return advisories(reading.facts, concerns, reading.before)
 
 
 def _of_layers(layers: Sequence[Any], facts: Facts) -> Mapping[str, Any]:

@@ -176,6 +176,7 @@ class Counter:
         """Count a denial, and give back what some scripts took of a request that another one denied."""
         denied = next(group for group, decision in zip(outcome.groups, outcome.decisions, strict=True) if not decision.allowed)
         request.ledger.rank(self.ranking, spelled(denied[0].subject))
+        request.ledger.rank("denied paths", request.path)
         request.outbox += self.given_back(outcome)
 
     def given_back(self, outcome: Outcome) -> list[Op[Any]]:

@@ -143,6 +143,11 @@ class RateLimit(Layer):
         """What happens when the storage fails."""
         return self._on_error
 
+    @property
+    def ranking(self) -> str:
+        """The name of the ledger's ranking of who was denied most."""
+        return self._counter.ranking
+
     def __repr__(self) -> str:
         return f"RateLimit({', '.join(repr(rule.terms.limit) for rule in self._counter.rules)})"
 
@@ -232,7 +237,7 @@ class RateLimit(Layer):
 
         Addresses are in clear; other subjects are as in their keys, by digest. Workers add what they counted every few seconds.
         """
-        return (yield from First((Top(self._counter.ranking).key(),), (count,)))
+        return (yield from First((Top(self.ranking).key(),), (count,)))
 
     def _counted_in(self, request: Request) -> str | None:
         """The label of the budget that a request is counted in; None if it is not counted."""

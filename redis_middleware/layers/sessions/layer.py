@@ -312,7 +312,9 @@ class Sessions(Layer):
         """
         waiting = self._tally.take()
         try:
-            read: Statistics = (yield from gather(*waiting, Read((self._statistics,), (self._width,))))[-1]
+            if waiting:
+                yield from gather(*waiting)  # before it is read: a script that the server does not know yet comes last in a batch
+            read = yield from Read((self._statistics,), (self._width,))
         except StorageError:
             for op in waiting:
                 self._tally.put_back(op)

@@ -20,7 +20,7 @@ from ...edges import Answer, Edge, hello
 from ...toys import Gate, Reader
 
 PATH = "/api/redis/health"
-ROUTES = [PATH, "/api/redis/stats", "/livez", "/readyz", "/startupz"]
+ROUTES = ["/api/redis/", PATH, "/api/redis/stats", "/api/redis/metrics", "/livez", "/readyz", "/startupz"]
 NEAR = "127.0.0.1"
 SECRET = "0123456789abcdef0123456789abcdef"
 
