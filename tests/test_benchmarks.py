@@ -161,7 +161,8 @@ def test_our_caches_keep_to_their_budget_and_give_nobody_what_is_anothers(tmp_pa
         found = row["findings"]
         assert found["given"] == dict.fromkeys(GIVEN, False)
         assert list(found["shared"].values()) == [False, True]
-        assert (found["error"], found["runs"], found["agents"]["entries"]) == (None, 1, 0)
+        assert (found["error"], found["runs"]) == (None, 1)
+        assert found["agents"]["entries"] <= 6  # of 400: what was counted meanwhile, and that nobody is to wait
         assert 0 < found["languages"]["entries"] <= 33
         assert row["cpu_us"] > 0
     assert document["peers"] == document["missing_peers"] == {}
