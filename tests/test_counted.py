@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from redis_middleware import Limit, RateLimit, ResponseCache, Sessions, StorageUnavailable
+from redis_middleware import Limit, RateLimit, ResponseCache, Sessions, StorageUnavailable, run
 from redis_middleware.counting import TOTALS, ReadTotals
 from redis_middleware.flow import Layer
 from redis_middleware.storage import Storage
@@ -65,6 +65,25 @@ def test_what_became_of_sessions(edge: Edge, storage: Storage) -> None:
         "session rotated": 1,
         "session ended": 1,
     }
+
+
+def test_sessions_that_were_revoked_and_what_came_too_late(edge: Edge, storage: Storage) -> None:
+    sessions = Sessions(SECRET, secure=False)
+
+    def handler(seen: Seen) -> Any:
+        session = seen.native.get("redis_middleware.session", seen.native.get("session"))
+        session["n"] = seen.path
+        if seen.path == "/ends" and edge.name == "wsgi":
+            assert run(sessions.revoke(id=session.id), storage) == 1
+        return hello(seen)
+
+    call = edge.wrap(handler, [sessions], storage)
+    cookie = (call().headers.get("set-cookie") or "").partition(";")[0]
+    call(path="/ends", headers=[("cookie", cookie)])
+    expected = {"session created": 1, "session loaded": 1}
+    if edge.name == "wsgi":
+        expected |= {"session revoked": 1, "session conflict": 1}
+    assert totals(edge, storage, "session") == expected
 
 
 class Down:

@@ -20,7 +20,7 @@ from .edges import Edge, environ, hello, wsgi_app, wsgi_call
 from .snippets import ROOT, snippets
 
 PAGE = "docs/health.md"
-MOUNT, OPENAPI, THRESHOLDS, SUBJECTS, DRAIN = snippets(PAGE)
+MOUNT, OPENAPI, THRESHOLDS, SUBJECTS, OTEL, DRAIN = snippets(PAGE)
 SCRAPE, PROBES, PRE_STOP = snippets(PAGE, "yaml")
 NEAR = "127.0.0.1"
 
@@ -117,3 +117,8 @@ def test_the_commands_that_print_what_ships(capsys: pytest.CaptureFixture[str]) 
     for name in printed:
         assert main([name]) == 0
         assert "redis_middleware_storage_up" in capsys.readouterr().out
+
+
+def test_telemetry_is_a_layer(edge: Edge) -> None:
+    call = edge.wrap(hello, executed(OTEL).layers, MemoryStorage())
+    assert call().status == 200

@@ -17,10 +17,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...counting import Ledger
 from ...errors import ConfigurationError, SessionError, StorageError, TooManySessions
 from ...flow import Action, Flow, Layer, body, proceed
 from ...http import Headers, Request, Response, unavailable
@@ -202,7 +204,8 @@ class Sessions(Layer):
             if state.token is None and not state.ending:
                 return
         rename = _is_private(response) and (request.kind == "http" or response.status == 101)
-        yield from self._keeper.commit(session, rename=rename)
+        if not (yield from self._keeper.commit(session, rename=rename)):
+            request.ledger.count("session conflict")  # it has ended meanwhile
 
     def _take_back(self, request: Request, session: Session) -> None:
         """Take over what an app has put in the session's place: a dict is its new contents, None and the like its end."""
@@ -299,10 +302,13 @@ class Sessions(Layer):
         if id is not None:
             if not is_id(id) or not id.startswith(digest[:TAG]):
                 return 0
-            return (yield from self._keeper.end_all((id,), ()))
+            ended = yield from self._keeper.end_all((id,), ())
+            yield from _count_revoked(ended)
+            return ended
         revoked = yield from Revoke((index_of(digest),), (*self._timeouts, (keep or "")[TAG:]))
         for ends in revoked.ends:
             self._tally.ended(ends, revoked.now)
+        yield from _count_revoked(len(revoked.ends))
         return len(revoked.ends)
 
     def stats(self) -> Action[Statistics]:
@@ -361,6 +367,15 @@ def _private(response: Response, accessed: bool) -> Response:
         if "cache-control" not in response.headers:
             response.headers.add("cache-control", "private, no-store")
     return response
+
+
+def _count_revoked(number: int) -> Action[None]:
+    """Count what was ended from outside of a request, where there is no ledger."""
+    ledger = Ledger()
+    ledger.count("session revoked", number)
+    if number:
+        with suppress(StorageError):  # what counts is that they have ended
+            yield from gather(*ledger.take())
 
 
 def _record(request: Request, before: Token | None, after: Token | None) -> None:
